@@ -1,0 +1,122 @@
+// Package agent is the cluster side: it discovers intents, verifies and admits
+// them, deploys them one after the other per app and environment, judges how
+// they go, and reports.
+//
+// Start with Agent.Run, then intake.go (registry to release) and rollout.go
+// (release to verdict). The rules are pure functions that need no fake: Order,
+// Policy.Judge, Judge. The rest talks to the ports in ports.go; no Kubernetes
+// type and no network client is linked here.
+//
+// Everything is level-triggered: state lives in the cluster, each step is
+// decided from it and may run twice, so the agent can be killed anywhere.
+package agent
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+)
+
+// Ports are the agent's ways out.
+type Ports struct {
+	Registry Registry
+	Keys     Keys
+	Apps     Apps
+	Releases Releases
+	Reader   ReleaseReader
+	Cluster  Cluster
+	Cleaner  Cleaner
+	Witness  Witness
+	Checks   Checks // nil: verdicts are logged and kept in the cluster only
+}
+
+// Config is what the agent is told at its start.
+type Config struct {
+	PollInterval time.Duration // between two looks at a registry
+	Now          func() time.Time
+	Logger       *slog.Logger
+}
+
+// Agent is the loop. Make it with New and run it once.
+type Agent struct {
+	Ports
+	config  Config
+	log     *slog.Logger
+	lines   *turns[Line]
+	reports *turns[string] // by app
+}
+
+// New is an agent over the given ports.
+func New(ports Ports, config Config) *Agent {
+	a := &Agent{Ports: ports, config: config, log: config.Logger}
+	a.lines = newTurns(a.reconcile, func(l Line, err error, wait time.Duration) {
+		a.log.Warn("deploying again after an error", "environment", l.Environment, "name", l.App, "error", err, "duration", wait)
+	})
+	a.reports = newTurns(a.report, func(app string, err error, wait time.Duration) {
+		a.log.Warn("reporting again after an error", "name", app, "error", err, "duration", wait)
+	})
+	return a
+}
+
+// Run works until ctx ends: every step that is under way stops at a point from
+// where the next agent goes on. Only the leader may run.
+func (a *Agent) Run(ctx context.Context) error {
+	watched := newTurns(a.watchApp, func(app string, err error, wait time.Duration) {
+		a.log.Error("polling again after an error", "name", app, "error", err, "duration", wait)
+	})
+	defer func() {
+		watched.wait()
+		a.lines.wait()
+		a.reports.wait()
+	}()
+	tick := time.NewTicker(a.config.PollInterval)
+	defer tick.Stop()
+	resumed := map[string]bool{}
+	for {
+		for _, app := range a.Apps.Apps() {
+			if !resumed[app.Name] {
+				resumed[app.Name] = true
+				a.resume(ctx, app)
+			}
+			watched.wake(ctx, app.Name, false)
+		}
+		for polled := false; !polled; {
+			select {
+			case <-ctx.Done():
+				return nil
+			case line, open := <-a.Reader.Changed():
+				if !open {
+					return errors.New("watching releases: the cache was closed")
+				}
+				a.lines.wake(ctx, line, a.overtaken(line))
+				a.reports.wake(ctx, line.App, false)
+			case <-tick.C:
+				polled = true
+			}
+		}
+	}
+}
+
+// resume gives every line of the app a turn after a start.
+func (a *Agent) resume(ctx context.Context, app App) {
+	for _, environment := range app.Environments {
+		a.lines.wake(ctx, Line{App: app.Name, Environment: environment.Name}, false)
+	}
+	a.reports.wake(ctx, app.Name, false)
+}
+
+// overtaken reports whether more than one release of the line is under way: the
+// older one's rollout is then cancelled at once.
+func (a *Agent) overtaken(line Line) bool {
+	open := 0
+	for _, r := range a.Reader.Releases(line) {
+		if !r.Status.Phase.Terminal() {
+			open++
+		}
+	}
+	return open > 1
+}
+
+// now is the agent's clock, in UTC.
+func (a *Agent) now() time.Time { return a.config.Now().UTC() }

@@ -1,0 +1,40 @@
+package agent
+
+import "time"
+
+// CheckStatus and Conclusion are GitHub's words for a check run.
+//
+// https://docs.github.com/en/rest/checks/runs
+type (
+	CheckStatus string
+	Conclusion  string
+)
+
+// The states of a check run that the agent uses.
+const (
+	Queued     CheckStatus = "queued"
+	InProgress CheckStatus = "in_progress"
+	Completed  CheckStatus = "completed"
+
+	Success        Conclusion = "success"
+	Failure        Conclusion = "failure"
+	Neutral        Conclusion = "neutral"
+	ActionRequired Conclusion = "action_required"
+)
+
+// Check is a release or a refusal as a check run shows it.
+type Check struct {
+	ID          int64  // 0 until known
+	Repository  string // owner/name
+	Commit      string
+	Name        string // "inhaul / production"
+	ExternalID  string // intent digest: a check run is made once per intent
+	Status      CheckStatus
+	Conclusion  Conclusion // set with Completed only
+	Title       string
+	Summary     string // Markdown
+	Text        string // Markdown
+	DetailsURL  string
+	StartedAt   time.Time
+	CompletedAt time.Time
+}

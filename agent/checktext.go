@@ -1,0 +1,141 @@
+package agent
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// CheckName is the name of an environment's check run.
+func CheckName(environment string) string { return "inhaul / " + environment }
+
+// check is the release as its check run shows it.
+func (r Release) check(environment Environment) Check {
+	c := Check{
+		ID: r.Status.Reported.CheckRun, Repository: r.Source.Repository, Commit: reportCommit(r.Source),
+		Name: CheckName(r.Line.Environment), ExternalID: r.Intent,
+		StartedAt: r.Status.At(StepAdmitted), Title: r.Status.Message, Text: r.text(environment.URL),
+	}
+	switch r.Status.Phase {
+	case Pending, "":
+		c.Status, c.Title = Queued, fmt.Sprintf("Release %d is waiting", r.Number)
+	case Applying, RollingOut:
+		c.Status, c.Title = InProgress, fmt.Sprintf("Release %d is rolling out", r.Number)
+	case Succeeded:
+		c.Status, c.Conclusion = Completed, Success
+		c.Title = fmt.Sprintf("%s · %d services · %s", r.Status.Message, len(r.App.Services), short(r.Source.Commit))
+	case Superseded:
+		c.Status, c.Conclusion = Completed, Neutral
+	case Restoring, Failed, RolledBack:
+		c.Status, c.Conclusion = Completed, Failure
+	}
+	if r.Status.Phase == Restoring { // red is certain, what is done about it is not yet
+		c.Status, c.Conclusion = InProgress, ""
+	}
+	if c.Status == Completed {
+		c.CompletedAt = r.Status.At(StepVerdict)
+	}
+	c.Summary = r.summary()
+	return c
+}
+
+// summary says what happened, why, what was done and what to do next.
+func (r Release) summary() string {
+	var b strings.Builder
+	if cause := r.Status.Cause; cause != nil {
+		fmt.Fprintf(&b, "**%s**\n\n", cause.Message)
+		if r.Status.RestoredTo != 0 {
+			fmt.Fprintf(&b, "Release %d never stopped serving; its objects are back in place.\n\n", r.Status.RestoredTo)
+		} else if r.Status.Phase == Failed {
+			b.WriteString("There is no earlier good release to go back to; the objects are left as they are.\n\n")
+		}
+		fmt.Fprintf(&b, "Next: %s.\n\n", cause.Next)
+	}
+	if r.Status.Phase == Superseded {
+		fmt.Fprintf(&b, "Superseded by `%s`, which is newer. Nothing to do.\n\n", short(r.Status.SupersededBy))
+	}
+	if r.Note != "" {
+		fmt.Fprintf(&b, "%s: %s.\n\n", r.Reason, r.Note)
+	}
+	if len(r.Status.Services) > 0 {
+		b.WriteString("| service | ready | restarts |\n|---|---|---|\n")
+		for _, s := range r.Status.Services {
+			fmt.Fprintf(&b, "| %s | %d of %d | %d |\n", s.Name, s.Ready, s.Desired, s.Restarts)
+		}
+		b.WriteString("\n")
+	}
+	if b.Len() == 0 {
+		fmt.Fprintf(&b, "Release %d of `%s` in `%s`.\n", r.Number, r.Line.App, r.Line.Environment)
+	}
+	return strings.TrimSpace(b.String())
+}
+
+// text holds the details, and a line that the waiting workflow reads.
+func (r Release) text(url string) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "Release %d · image `%s` · intent `%s`\n\n", r.Number, r.Image, r.Intent)
+	fmt.Fprintf(&b, "Run %d, attempt %d, by %s · allowed by policy rule %q · signed by %s\n\n",
+		r.Source.RunID, r.Source.RunAttempt, r.Source.Actor, r.Rule, r.Evidence.Scheme)
+	b.WriteString("| step | after |\n|---|---|\n")
+	start := r.Status.At(StepNoticed)
+	for _, m := range r.Status.Timeline {
+		fmt.Fprintf(&b, "| %s | %s |\n", m.Step, m.At.Sub(start).Round(time.Millisecond))
+	}
+	if cause := r.Status.Cause; cause != nil {
+		if cause.Log != "" {
+			fmt.Fprintf(&b, "\n<details open><summary>Last lines of %s, container %s</summary>\n\n%s\n\n</details>\n", cause.Pod, cause.Container, fenced(cause.Log))
+		}
+		if len(cause.Events) > 0 {
+			fmt.Fprintf(&b, "\n<details><summary>Events</summary>\n\n%s\n\n</details>\n", fenced(strings.Join(cause.Events, "\n")))
+		}
+	}
+	fmt.Fprintf(&b, "\nLook closer: `kubectl -n %s describe release %s-%d`\n\n", r.Namespace, r.Line.App, r.Number)
+	b.WriteString("GitHub's own *Re-run* button on this check cannot reach the agent, which accepts no traffic: re-run the workflow instead.\n\n")
+	b.WriteString(Marker{Release: r.Number, URL: url}.comment())
+	return b.String()
+}
+
+// Marker is what a check run's text tells the waiting workflow.
+type Marker struct {
+	Release int    `json:"release"`
+	URL     string `json:"url,omitempty"`
+}
+
+// comment is the marker as an HTML comment: <!-- inhaul: {…} -->. The JSON
+// encoder escapes ">", so nothing in it can end the comment.
+func (m Marker) comment() string {
+	data, err := json.Marshal(m)
+	if err != nil { // a struct of an int and a string always encodes
+		return ""
+	}
+	return "<!-- inhaul: " + string(data) + " -->"
+}
+
+// fenced is a code block that its content cannot end.
+func fenced(text string) string {
+	fence := "```"
+	for strings.Contains(text, fence) {
+		fence += "`"
+	}
+	return fence + "\n" + strings.TrimRight(text, "\n") + "\n" + fence
+}
+
+// check is the refusal as a check run shows it.
+func (r Refusal) check() Check {
+	c := Check{
+		Repository: r.Repository, Commit: r.Commit, Name: CheckName(r.Line.Environment), ExternalID: r.Intent,
+		Status: Completed, Conclusion: ActionRequired, StartedAt: r.At, CompletedAt: r.At,
+		Title:   "Denied: " + r.Rule,
+		Summary: fmt.Sprintf("**%s**\n\nNothing was changed. The rules are in the App resource `%s` of the cluster, which the platform owner keeps.", r.Message, r.Line.App),
+	}
+	if r.Superseded {
+		c.Conclusion, c.Title = Neutral, "Superseded"
+		if r.SupersededBy != "" {
+			c.Title += " by " + short(r.SupersededBy)
+		}
+		c.Summary = fmt.Sprintf("Not deployed: %s (%s).", r.Message, r.Rule)
+	}
+	c.Text = fmt.Sprintf("Intent `%s` of run %d", r.Intent, r.RunID)
+	return c
+}

@@ -1,0 +1,355 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/inhaul/inhaul/intent"
+)
+
+// Bounds of one look at a registry.
+const (
+	maxNoticesPerPoll = 200
+	maxRefusals       = 100
+	pollTimeout       = 30 * time.Second
+)
+
+// watchApp is one look at the app's registry: every new intent becomes a
+// release or a refusal, oldest first. An intent that cannot be decided now
+// (registry or issuer down) is left for the next look.
+func (a *Agent) watchApp(ctx context.Context, name string) error {
+	app, found := a.app(name)
+	if !found {
+		return nil // deleted: its releases stay, nothing new is admitted
+	}
+	policy, err := CompilePolicy(app)
+	if err != nil {
+		return a.problem(ctx, app, err)
+	}
+	listCtx, cancel := context.WithTimeout(ctx, pollTimeout)
+	defer cancel()
+	notices, err := a.Registry.List(listCtx, app.Intents)
+	if err != nil {
+		return a.problem(ctx, app, fmt.Errorf("listing intents: %w", err))
+	}
+	if err := a.problem(ctx, app, nil); err != nil {
+		return err
+	}
+	if slices.ContainsFunc(app.Status.Refusals, Refusal.unreported) {
+		a.reports.wake(ctx, app.Name, false)
+	}
+	noticed := a.now()
+	var failures []error
+	for _, notice := range a.news(app, notices, noticed) {
+		if err := a.take(ctx, policy, notice, noticed); err != nil {
+			failures = append(failures, fmt.Errorf("taking intent %s: %w", notice.Tag, err))
+		}
+	}
+	return errors.Join(failures...)
+}
+
+func (a *Agent) app(name string) (App, bool) {
+	apps := a.Apps.Apps()
+	i := slices.IndexFunc(apps, func(app App) bool { return app.Name == name })
+	if i < 0 {
+		return App{}, false
+	}
+	return apps[i], true
+}
+
+// problem makes what is wrong with the App itself (nil: nothing) visible on it,
+// and returns it.
+func (a *Agent) problem(ctx context.Context, app App, problem error) error {
+	text := ""
+	if problem != nil {
+		text = problem.Error()
+	}
+	if app.Status.Problem == text {
+		return problem
+	}
+	if err := a.Apps.UpdateApp(ctx, app.Name, func(s *AppStatus) { s.Problem = text }); err != nil {
+		return errors.Join(problem, fmt.Errorf("writing the status of App %s: %w", app.Name, err))
+	}
+	return problem
+}
+
+// news are the notices that are not decided yet, oldest first.
+func (a *Agent) news(app App, notices []Notice, now time.Time) []Notice {
+	known := map[string]bool{}
+	forgotten := map[string]time.Time{}
+	for _, marks := range app.Status.Lines {
+		forgotten[marks.Environment] = marks.ForgottenBefore
+	}
+	for _, environment := range app.Environments {
+		for _, r := range a.Reader.Releases(Line{App: app.Name, Environment: environment.Name}) {
+			known[prefix(r.Intent)] = true
+		}
+	}
+	for _, r := range app.Status.Refusals {
+		known[prefix(r.Intent)] = true
+		known[r.Tag] = true
+	}
+	oldest := now.Add(-intent.MaxValidity - intent.MaxClockSkew) // what is older has expired
+	fresh := slices.DeleteFunc(slices.Clone(notices), func(n Notice) bool {
+		return known[n.DigestPrefix] || known[n.Tag] || n.IssuedAt.Before(oldest) || !n.IssuedAt.After(forgotten[n.Environment])
+	})
+	slices.SortFunc(fresh, func(x, y Notice) int { return x.IssuedAt.Compare(y.IssuedAt) })
+	return fresh[:min(len(fresh), maxNoticesPerPoll)]
+}
+
+// prefix is what a tag shows of an intent digest.
+func prefix(digest string) string {
+	hex := strings.TrimPrefix(digest, "sha256:")
+	return hex[:min(len(hex), intent.TagDigestLength)]
+}
+
+// take turns one notice into a release or a refusal.
+func (a *Agent) take(ctx context.Context, policy Policy, notice Notice, noticed time.Time) error {
+	fetchCtx, cancel := context.WithTimeout(ctx, pollTimeout)
+	defer cancel()
+	refusal := Refusal{Line: Line{App: policy.app.Name, Environment: notice.Environment}, Tag: notice.Tag, At: noticed}
+	envelope, err := a.Registry.Fetch(fetchCtx, policy.app.Intents, notice.Tag)
+	if errors.Is(err, ErrNotIntent) {
+		refusal.Rule, refusal.Message = "format", err.Error()
+		return a.refuse(ctx, refusal, time.Time{})
+	}
+	if err != nil {
+		return err
+	}
+	v, err := a.verify(fetchCtx, policy.app, envelope)
+	if err == nil && (prefix(v.Digest()) != notice.DigestPrefix || v.Statement().Predicate.Environment != notice.Environment) {
+		err = fmt.Errorf("%w: the tag announces another intent", intent.ErrMalformed)
+	}
+	if rule := ruleOf(err); rule != "" {
+		refusal.Rule, refusal.Message = rule, err.Error()
+		return a.refuse(ctx, refusal, time.Time{})
+	}
+	if err != nil {
+		return err
+	}
+	return a.decide(ctx, policy, v, refusal)
+}
+
+// verify checks an envelope against the App's signers. An unknown key of an
+// issuer is asked for once.
+func (a *Agent) verify(ctx context.Context, app App, envelope []byte) (intent.Verified, error) {
+	trust := intent.Trust{}
+	for _, signer := range app.Signers {
+		if signer.PublicKey != "" {
+			key, err := intent.ParsePublicKey([]byte(signer.PublicKey))
+			if err != nil {
+				return intent.Verified{}, err
+			}
+			trust.Keys = append(trust.Keys, key)
+			continue
+		}
+		keys, err := a.Keys.Keys(ctx, signer.Issuer)
+		if err != nil {
+			return intent.Verified{}, fmt.Errorf("asking %s for its keys: %w", signer.Issuer, err)
+		}
+		trust.Issuers = append(trust.Issuers, intent.Issuer{URL: signer.Issuer, Keys: keys})
+	}
+	v, err := intent.Verify(envelope, trust, a.now())
+	unknown := &intent.UnknownKeyError{}
+	if !errors.As(err, &unknown) || unknown.Issuer == "" {
+		return v, err
+	}
+	keys, err := a.Keys.Refresh(ctx, unknown.Issuer)
+	if err != nil {
+		return intent.Verified{}, fmt.Errorf("asking %s for key %q: %w", unknown.Issuer, unknown.KeyID, err)
+	}
+	for i := range trust.Issuers {
+		if trust.Issuers[i].URL == unknown.Issuer {
+			trust.Issuers[i].Keys = keys
+		}
+	}
+	return intent.Verify(envelope, trust, a.now())
+}
+
+// ruleOf names the rule behind a final verification error; empty for errors
+// that another try may mend.
+func ruleOf(err error) string {
+	for _, rule := range []struct {
+		err  error
+		name string
+	}{
+		{intent.ErrTooLarge, "size"}, {intent.ErrMalformed, "format"}, {intent.ErrUnknownField, "format"},
+		{intent.ErrUnsigned, "signature"}, {intent.ErrSignature, "signature"}, {intent.ErrUnknownKey, "signer"},
+		{intent.ErrIssuer, "signer"}, {intent.ErrAudience, "audience"}, {intent.ErrClaims, "claims"},
+		{intent.ErrStale, "age"}, {intent.ErrExpired, "age"}, {intent.ErrNotYetValid, "age"},
+	} {
+		if errors.Is(err, rule.err) {
+			return rule.name
+		}
+	}
+	return ""
+}
+
+// decide applies policy and ordering to a verified intent.
+func (a *Agent) decide(ctx context.Context, policy Policy, v intent.Verified, refusal Refusal) error {
+	p := v.Statement().Predicate
+	verified := a.now()
+	refusal.Line, refusal.Intent = Line{App: policy.app.Name, Environment: p.Environment}, v.Digest()
+	if p.App != policy.app.Name {
+		refusal.Rule, refusal.Message = "policy: app", fmt.Sprintf("the intent is for app %q, published among those of %q", p.App, policy.app.Name)
+		return a.refuse(ctx, refusal, p.IssuedAt)
+	}
+	if policy.mayReport(p.Source) {
+		refusal.Repository, refusal.Commit, refusal.RunID = p.Source.Repository, reportCommit(p.Source), p.Source.RunID
+	}
+	grant, err := policy.Judge(v)
+	if denied := (*Denied)(nil); errors.As(err, &denied) {
+		refusal.Rule, refusal.Message = denied.Rule, denied.Error()
+		return a.refuse(ctx, refusal, p.IssuedAt)
+	}
+	app, found := a.app(policy.app.Name) // newest marks
+	if !found {
+		return nil
+	}
+	releases := a.Reader.Releases(refusal.Line)
+	history := history(app, refusal.Line, releases)
+	d := Order(history, v, grant.Force)
+	switch {
+	case d.Outcome == OutcomeKnown:
+		return nil
+	case !d.Outcome.Admits():
+		refusal.Rule, refusal.Message, refusal.Superseded = d.Rule, d.Message, d.Outcome == OutcomeSuperseded
+		refusal.SupersededBy = d.By
+		return a.refuse(ctx, refusal, p.IssuedAt)
+	}
+	return a.admit(ctx, grant, d, history, v, releases, refusal.At, verified)
+}
+
+// reportCommit is the commit that people look at.
+func reportCommit(s intent.Source) string { return s.Commit }
+
+// mayReport reports whether the source's repository is one that a rule names:
+// nothing is ever written to a stranger's commit.
+func (p Policy) mayReport(s intent.Source) bool {
+	return slices.ContainsFunc(p.rules, func(r compiledRule) bool { return r.RepositoryID == s.RepositoryID })
+}
+
+// history is what the line remembers: the App's marks, made whole by the
+// releases in case the agent died between writing one and the other.
+func history(app App, line Line, releases []Release) History {
+	h := History{Marks: LineMarks{Environment: line.Environment}, Refused: map[string]bool{}}
+	for _, marks := range app.Status.Lines {
+		if marks.Environment == line.Environment {
+			h.Marks = marks
+		}
+	}
+	for _, r := range app.Status.Refusals {
+		h.Refused[r.Intent] = true
+	}
+	for _, r := range releases {
+		h.Marks = h.Marks.advance(r.Source, r.IssuedAt, r.Number, r.Reason == ReasonRollback, r.Source.Commit)
+		h.Admissions = append(h.Admissions, Admission{
+			Number: r.Number, Digest: r.Intent, TokenID: r.Evidence.TokenID, Commit: r.Source.Commit,
+			RunID: r.Source.RunID, Attempt: r.Source.RunAttempt, Good: r.Status.Phase == Succeeded,
+		})
+	}
+	return h
+}
+
+// admit makes a release durable, then the marks. If the agent dies in between,
+// history finds the release and the marks follow with the next admission.
+func (a *Agent) admit(ctx context.Context, grant Grant, d Decision, h History, v intent.Verified, releases []Release, noticed, verified time.Time) error {
+	p := v.Statement().Predicate
+	r := Release{
+		Line:      Line{App: p.App, Environment: p.Environment},
+		Namespace: grant.Environment.Namespace, Number: h.Marks.LastNumber + 1,
+		Intent: v.Digest(), Kind: p.Kind, Reason: reasonOf(d), Restore: d.Restore, Note: d.Message, Rule: grant.Rule,
+		Image: v.Statement().Image(), Source: p.Source, IssuedAt: p.IssuedAt, Evidence: v.Evidence(),
+	}
+	if p.Spec != nil {
+		r.App = *p.Spec
+	}
+	for _, old := range releases {
+		if d.Restore != 0 && old.Number == d.Restore {
+			r.Image, r.App = old.Image, old.App
+		}
+	}
+	r.Status.Phase = Pending
+	r.Status.Reach(StepNoticed, noticed)
+	r.Status.Reach(StepVerified, verified)
+	r.Status.Reach(StepAdmitted, a.now())
+	if _, err := a.Releases.CreateRelease(ctx, r); err != nil {
+		return fmt.Errorf("creating release %d of %s: %w", r.Number, r.Line, err)
+	}
+	a.log.Info("release admitted", "environment", r.Line.Environment, "name", r.Line.App, "release", r.Number,
+		"commit", r.Source.Commit, "image", r.Image, "reason", r.Reason)
+	marks := h.Marks.Advance(v, r.Number, d.Outcome, r.Source.Commit)
+	return a.Apps.UpdateApp(ctx, p.App, func(s *AppStatus) { s.remember(marks) })
+}
+
+func reasonOf(d Decision) Reason {
+	switch {
+	case d.Forced:
+		return ReasonForced
+	case d.Outcome == OutcomeRollback:
+		return ReasonRollback
+	case d.Outcome == OutcomeRedeploy:
+		return ReasonRedeploy
+	}
+	return ReasonNewest
+}
+
+// remember puts marks in the place of the line's older ones.
+func (s *AppStatus) remember(marks LineMarks) {
+	i := slices.IndexFunc(s.Lines, func(m LineMarks) bool { return m.Environment == marks.Environment })
+	if i < 0 {
+		s.Lines = append(s.Lines, marks)
+		return
+	}
+	marks.ForgottenBefore = later(marks.ForgottenBefore, s.Lines[i].ForgottenBefore)
+	if marks.LastNumber >= s.Lines[i].LastNumber {
+		s.Lines[i] = marks
+	}
+}
+
+// refuse makes a refusal durable and visible. issuedAt is the verified issuedAt
+// of the intent, zero if nothing of it is verified: then its record may be
+// forgotten without a trace, since it is refused the same way every time.
+func (a *Agent) refuse(ctx context.Context, r Refusal, issuedAt time.Time) error {
+	r.IssuedAt = issuedAt
+	a.log.Warn("intent refused", "environment", r.Line.Environment, "name", r.Line.App, "commit", r.Commit, "reason", r.Rule, "error", r.Message)
+	err := a.Apps.UpdateApp(ctx, r.Line.App, func(s *AppStatus) {
+		if slices.ContainsFunc(s.Refusals, func(old Refusal) bool { return old.Tag == r.Tag }) {
+			return
+		}
+		s.Refusals = append(s.Refusals, r)
+		s.trimRefusals()
+	})
+	if err != nil {
+		return fmt.Errorf("recording a refusal on App %s: %w", r.Line.App, err)
+	}
+	a.reports.wake(ctx, r.Line.App, false)
+	return nil
+}
+
+// trimRefusals forgets the oldest refusals beyond the bound.
+func (s *AppStatus) trimRefusals() {
+	for len(s.Refusals) > maxRefusals {
+		// Unverified ones go first: whoever may push to the registry can make
+		// any number of them, and must not push the others out.
+		i := max(0, slices.IndexFunc(s.Refusals, func(r Refusal) bool { return r.IssuedAt.IsZero() }))
+		s.forget(s.Refusals[i].Line.Environment, s.Refusals[i].IssuedAt)
+		s.Refusals = slices.Delete(s.Refusals, i, i+1)
+	}
+}
+
+// forget notes that the record of an intent of issuedAt is gone.
+func (s *AppStatus) forget(environment string, issuedAt time.Time) {
+	for i := range s.Lines {
+		if s.Lines[i].Environment == environment {
+			s.Lines[i].ForgottenBefore = later(s.Lines[i].ForgottenBefore, issuedAt)
+		}
+	}
+}
+
+// String is "app/environment".
+func (l Line) String() string { return l.App + "/" + l.Environment }

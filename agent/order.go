@@ -1,0 +1,212 @@
+package agent
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/inhaul/inhaul/intent"
+)
+
+// Outcome is what ordering says of a verified intent.
+type Outcome string
+
+// The outcomes. OutcomeKnown asks for nothing: the intent was decided before.
+const (
+	OutcomeAdmit      Outcome = "Admit"
+	OutcomeRollback   Outcome = "Rollback"
+	OutcomeRedeploy   Outcome = "Redeploy"
+	OutcomeSuperseded Outcome = "Superseded"
+	OutcomeDenied     Outcome = "Denied"
+	OutcomeKnown      Outcome = "Known"
+)
+
+// Admits reports whether the outcome makes a release.
+func (o Outcome) Admits() bool {
+	return o == OutcomeAdmit || o == OutcomeRollback || o == OutcomeRedeploy
+}
+
+// Decision is an outcome and the rule it came from.
+type Decision struct {
+	Outcome Outcome
+	Rule    string // "order: run number"; empty for a plain admission
+	Message string // for people: got what, what stands, what to do next
+	By      string // commit of the release that supersedes; OutcomeSuperseded only
+	Restore int    // release to bring back; kind rollback only
+	Forced  bool   // ordering said superseded, and force overruled it
+}
+
+// Admission is one admitted intent as ordering remembers it.
+type Admission struct {
+	Number   int
+	Digest   string
+	TokenID  string
+	Commit   string
+	RunID    int64
+	Attempt  int64
+	Restored int  // run whose release a rollback by number brought back, else 0
+	Good     bool // the release succeeded at some time
+}
+
+// History is what a line remembers: high-water marks, which outlive trimmed
+// releases, and the admissions of the releases that are kept, oldest first.
+type History struct {
+	Marks      LineMarks
+	Admissions []Admission
+	Refused    map[string]bool // digests refused before
+}
+
+// Order decides where a verified intent stands in its line. It is pure, and it
+// does not look at policy but for mayForce: whether policy lets this intent
+// overrule ordering. The rules, first match wins:
+//
+//  1. a digest decided before: known
+//  2. same run and attempt, or same token, for another digest: denied
+//  3. not issued after the last admitted one: superseded
+//  4. kind rollback: rollback if that release succeeded, else denied
+//  5. a later attempt of a run that has a release here: redeploy of the newest
+//     run, else rollback
+//  6. a later attempt of an older run that has none: superseded
+//  7. a run older than the newest admitted one: superseded
+//  8. an event from before the last rollback: superseded by that rollback
+//
+// force turns 6, 7 and 8 into an admission.
+func Order(h History, v intent.Verified, mayForce bool) Decision {
+	p := v.Statement().Predicate
+	if decision, decided := h.repeated(v); decided {
+		return decision
+	}
+	if !p.IssuedAt.After(h.Marks.LastIssuedAt) {
+		return h.superseded("order: issuedAt", fmt.Sprintf("issued at %s, and an intent issued at %s is admitted already",
+			stamp(p.IssuedAt), stamp(h.Marks.LastIssuedAt)))
+	}
+	if p.Kind == intent.Rollback {
+		return h.rollbackTo(p.RollbackTo)
+	}
+	if p.Source.RunAttempt > 1 {
+		if a, ok := h.ofRun(p.Source.RunID); ok {
+			if p.Source.RunID >= h.Marks.LastRunID {
+				return Decision{Outcome: OutcomeRedeploy}
+			}
+			return Decision{Outcome: OutcomeRollback, Message: fmt.Sprintf("run %d again, which was release %d", p.Source.RunID, a.Number)}
+		}
+	}
+	decision := h.late(p)
+	if decision.Outcome == OutcomeSuperseded && p.Force {
+		if !mayForce {
+			decision.Message += "; force is set, and no policy rule with allowForce matches"
+			return decision
+		}
+		return Decision{Outcome: OutcomeAdmit, Rule: decision.Rule, Forced: true, Message: "forced, although " + decision.Message}
+	}
+	return decision
+}
+
+// repeated is rules 1 and 2.
+func (h History) repeated(v intent.Verified) (Decision, bool) {
+	source := v.Statement().Predicate.Source
+	if h.Refused[v.Digest()] {
+		return Decision{Outcome: OutcomeKnown}, true
+	}
+	for _, a := range h.Admissions {
+		if a.Digest == v.Digest() {
+			return Decision{Outcome: OutcomeKnown}, true
+		}
+	}
+	for _, a := range h.Admissions {
+		sameRun := a.RunID == source.RunID && a.Attempt == source.RunAttempt
+		sameToken := a.TokenID != "" && a.TokenID == v.Evidence().TokenID
+		if sameRun || sameToken {
+			return Decision{
+				Outcome: OutcomeDenied, Rule: "order: one intent per run attempt",
+				Message: fmt.Sprintf("attempt %d of run %d was release %d with another content; re-run the workflow instead of publishing twice",
+					source.RunAttempt, source.RunID, a.Number),
+			}, true
+		}
+	}
+	return Decision{}, false
+}
+
+// late is rules 6 to 8: an event that something newer has overtaken.
+func (h History) late(p intent.Predicate) Decision {
+	run, again := p.Source, p.Source.RunAttempt > 1
+	highest := h.Marks.Workflows[WorkflowPath(run.WorkflowRef)]
+	switch {
+	case again && (run.RunNumber < highest || run.RunID < h.Marks.LastRunID):
+		return h.superseded("order: re-run", fmt.Sprintf(
+			"run %d is older than what is live and never had a release here that is still kept; to deploy it all the same set the input force: true (policy has to allow it)", run.RunID))
+	case run.RunNumber < highest:
+		return h.superseded("order: run number", fmt.Sprintf("run number %d of the workflow, and number %d is admitted already", run.RunNumber, highest))
+	case run.RunID < h.Marks.LastRunID:
+		return h.superseded("order: run id", fmt.Sprintf("run %d, and the later run %d is admitted already", run.RunID, h.Marks.LastRunID))
+	case !h.Marks.LastRollbackAt.IsZero() && run.EventAt.Before(h.Marks.LastRollbackAt):
+		d := h.superseded("order: a rollback holds", fmt.Sprintf(
+			"the event is of %s, and a rollback of %s holds until something newer is pushed", stamp(run.EventAt), stamp(h.Marks.LastRollbackAt)))
+		d.By = h.Marks.LastRollbackBy
+		return d
+	}
+	return Decision{Outcome: OutcomeAdmit}
+}
+
+func (h History) rollbackTo(number int) Decision {
+	for _, a := range h.Admissions {
+		if a.Number == number && a.Good {
+			return Decision{Outcome: OutcomeRollback, Restore: number, Message: fmt.Sprintf("release %d by number", number)}
+		}
+	}
+	return Decision{
+		Outcome: OutcomeDenied, Rule: "order: rollback target",
+		Message: fmt.Sprintf("release %d is not kept or never succeeded; name one that did (kubectl get releases)", number),
+	}
+}
+
+func (h History) superseded(rule, message string) Decision {
+	d := Decision{Outcome: OutcomeSuperseded, Rule: rule, Message: message}
+	if n := len(h.Admissions); n > 0 {
+		d.By = h.Admissions[n-1].Commit
+	}
+	return d
+}
+
+func (h History) ofRun(runID int64) (Admission, bool) {
+	for i := len(h.Admissions) - 1; i >= 0; i-- {
+		if h.Admissions[i].RunID == runID {
+			return h.Admissions[i], true
+		}
+	}
+	return Admission{}, false
+}
+
+// Advance returns the marks after v was admitted as release number with the
+// given outcome. It never lowers a mark, so applying it again changes nothing.
+func (m LineMarks) Advance(v intent.Verified, number int, outcome Outcome, commit string) LineMarks {
+	p := v.Statement().Predicate
+	return m.advance(p.Source, p.IssuedAt, number, outcome == OutcomeRollback, commit)
+}
+
+func (m LineMarks) advance(s intent.Source, issuedAt time.Time, number int, rollback bool, commit string) LineMarks {
+	next := m
+	next.LastNumber = max(m.LastNumber, number)
+	next.LastRunID = max(m.LastRunID, s.RunID)
+	if issuedAt.After(m.LastIssuedAt) {
+		next.LastIssuedAt = issuedAt
+	}
+	path := WorkflowPath(s.WorkflowRef)
+	next.Workflows = map[string]int64{path: s.RunNumber}
+	for workflow, run := range m.Workflows {
+		next.Workflows[workflow] = max(run, next.Workflows[workflow])
+	}
+	if rollback && issuedAt.After(m.LastRollbackAt) {
+		next.LastRollbackAt, next.LastRollbackBy = issuedAt, commit
+	}
+	return next
+}
+
+// WorkflowPath is a workflow_ref without its @ref: what stays the same over the
+// branches of a repository.
+func WorkflowPath(workflowRef string) string {
+	path, _, _ := strings.Cut(workflowRef, "@")
+	return path
+}
+
+func stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05.000 UTC") }

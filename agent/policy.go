@@ -1,0 +1,179 @@
+package agent
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/inhaul/inhaul/intent"
+)
+
+// Policy is an App's rules, compiled once. It denies what no rule allows.
+type Policy struct {
+	app   App
+	rules []compiledRule
+}
+
+type compiledRule struct {
+	Rule
+	refs      []*regexp.Regexp
+	workflows []*regexp.Regexp
+}
+
+// Grant is what policy allows an intent.
+type Grant struct {
+	Rule        string // name of the rule that allows it
+	Environment Environment
+	Force       bool // it may overrule ordering
+}
+
+// Denied is policy's no: which rule came closest, and what it got and wanted.
+type Denied struct {
+	Rule  string // "policy: ref"
+	Field string
+	Got   string
+	Want  string
+	By    string // name of the rule that came closest; empty if there is none
+}
+
+func (d *Denied) Error() string {
+	by := "the App has no rule for this environment"
+	if d.By != "" {
+		by = fmt.Sprintf("rule %q", d.By)
+	}
+	return fmt.Sprintf("denied by policy: %s: %s is %q, want %s", by, d.Field, d.Got, d.Want)
+}
+
+// defaultEvents are the events that a rule without any allows.
+func defaultEvents() []string { return []string{"push", "workflow_dispatch"} }
+
+// CompilePolicy checks an App's rules once; the error names the rule and the
+// pattern.
+func CompilePolicy(app App) (Policy, error) {
+	p := Policy{app: app}
+	for i, rule := range app.Rules {
+		if rule.Name == "" {
+			rule.Name = "#" + strconv.Itoa(i+1)
+		}
+		if rule.RepositoryID == 0 {
+			return Policy{}, fmt.Errorf("rule %q: repositoryID is missing: a name alone can be registered anew by somebody else", rule.Name)
+		}
+		if len(rule.Events) == 0 {
+			rule.Events = defaultEvents()
+		}
+		c := compiledRule{Rule: rule}
+		var err error
+		if c.refs, err = compilePatterns(rule.Refs); err != nil {
+			return Policy{}, fmt.Errorf("rule %q: refs: %w", rule.Name, err)
+		}
+		if c.workflows, err = compilePatterns(rule.Workflows); err != nil {
+			return Policy{}, fmt.Errorf("rule %q: workflows: %w", rule.Name, err)
+		}
+		p.rules = append(p.rules, c)
+	}
+	return p, nil
+}
+
+// compilePatterns anchors each pattern; "*" is any run of characters but "/".
+func compilePatterns(patterns []string) ([]*regexp.Regexp, error) {
+	compiled := make([]*regexp.Regexp, 0, len(patterns))
+	for _, pattern := range patterns {
+		if pattern == "" {
+			return nil, fmt.Errorf("a pattern is empty")
+		}
+		parts := strings.Split(pattern, "*")
+		for i := range parts {
+			parts[i] = regexp.QuoteMeta(parts[i])
+		}
+		re, err := regexp.Compile(`\A` + strings.Join(parts, "[^/]*") + `\z`)
+		if err != nil {
+			return nil, fmt.Errorf("pattern %q: %w", pattern, err)
+		}
+		compiled = append(compiled, re)
+	}
+	return compiled, nil
+}
+
+// Judge says whether a verified intent may have what it asks for. The error is
+// a *Denied.
+func (p Policy) Judge(v intent.Verified) (Grant, error) {
+	s := v.Statement()
+	want := s.Predicate
+	i := slices.IndexFunc(p.app.Environments, func(e Environment) bool { return e.Name == want.Environment })
+	if i < 0 {
+		return Grant{}, &Denied{Rule: "policy: environment", Field: "environment", Got: want.Environment, Want: "one of the App's environments"}
+	}
+	environment := p.app.Environments[i]
+	if image := s.Image(); image != "" {
+		repository, _, _ := strings.Cut(image, "@")
+		if !slices.Contains(p.app.Images, repository) {
+			return Grant{}, &Denied{Rule: "policy: image", Field: "image repository", Got: repository, Want: list(p.app.Images)}
+		}
+	}
+	// The rule that gets furthest explains the denial best.
+	denial, furthest := &Denied{Rule: "policy: no rule", Field: "environment", Got: want.Environment, Want: "a rule that names it"}, -1
+	for _, rule := range p.rules {
+		steps := rule.steps(v, environment)
+		failed := slices.IndexFunc(steps, func(s step) bool { return !s.holds })
+		if failed < 0 {
+			return Grant{Rule: rule.Name, Environment: environment, Force: rule.AllowForce}, nil
+		}
+		if failed > furthest {
+			furthest = failed
+			at := steps[failed]
+			denial = &Denied{Rule: "policy: " + at.field, Field: at.field, Got: at.got, Want: at.want, By: rule.Name}
+		}
+	}
+	return Grant{}, denial
+}
+
+type step struct {
+	field     string
+	holds     bool
+	got, want string
+}
+
+// steps are a rule's conditions in the order in which they are told.
+func (r compiledRule) steps(v intent.Verified, environment Environment) []step {
+	p, claims := v.Statement().Predicate, v.Evidence().Claims
+	source := p.Source
+	matches := func(patterns []*regexp.Regexp, value string) bool {
+		return slices.ContainsFunc(patterns, func(re *regexp.Regexp) bool { return re.MatchString(value) })
+	}
+	steps := []step{
+		{"environment", slices.Contains(r.Environments, p.Environment), p.Environment, list(r.Environments)},
+		{"repository ID", source.RepositoryID == r.RepositoryID, strconv.FormatInt(source.RepositoryID, 10) + " (" + source.Repository + ")", strconv.FormatInt(r.RepositoryID, 10)},
+		{"repository owner ID", r.RepositoryOwnerID == 0 || source.RepositoryOwnerID == r.RepositoryOwnerID, strconv.FormatInt(source.RepositoryOwnerID, 10), strconv.FormatInt(r.RepositoryOwnerID, 10)},
+		{"event", slices.Contains(r.Events, source.Event), source.Event, list(r.Events)},
+		{"ref", matches(r.refs, source.Ref), source.Ref, list(r.Refs)},
+		{"workflow", len(r.workflows) == 0 || matches(r.workflows, source.WorkflowRef), source.WorkflowRef, list(r.Workflows)},
+		{"GitHub environment", r.GitHubEnvironment == "" || claims["environment"] == r.GitHubEnvironment, claims["environment"], strconv.Quote(r.GitHubEnvironment)},
+		{"kind", p.Kind != intent.Rollback || r.AllowRollback, string(p.Kind), "allowRollback: true on the rule"},
+		{"kind", p.Kind != intent.Destroy, string(p.Kind), "deploy or rollback: this agent destroys nothing"},
+	}
+	if environment.Production {
+		steps = append(steps,
+			step{"event", !strings.HasPrefix(source.Event, "pull_request") || r.AllowPullRequests, source.Event, "no pull-request event in a production environment"},
+			step{"ref", r.AllowUnprotected || r.protected(source.Ref, claims["ref_protected"]), source.Ref, "a protected ref, named without a pattern, in a production environment"})
+	}
+	return steps
+}
+
+// protected believes GitHub's word where a token carries it; without one, a ref
+// counts as protected when the platform owner spelled it out.
+func (r compiledRule) protected(ref, claim string) bool {
+	return slices.Contains(r.Refs, ref) && claim != "false"
+}
+
+func list(wants []string) string {
+	if len(wants) == 0 {
+		return "nothing: the list is empty"
+	}
+	quoted := make([]string, len(wants))
+	for i, w := range wants {
+		quoted[i] = strconv.Quote(w)
+	}
+	return strings.Join(quoted, " or ")
+}

@@ -1,0 +1,117 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+)
+
+// ErrConflict says that somebody else wrote first: read again and decide anew.
+var ErrConflict = errors.New("written by somebody else meanwhile")
+
+// ErrExists says that a release with that number is there already.
+var ErrExists = errors.New("exists already")
+
+// ErrNotIntent says that what lies under a tag can never be an intent: asking
+// again is of no use.
+var ErrNotIntent = errors.New("not an intent")
+
+// Notice is an intent as its tag announces it; nothing of it is verified.
+type Notice struct {
+	Tag          string
+	Environment  string
+	IssuedAt     time.Time
+	DigestPrefix string // hex, the beginning of the intent digest
+}
+
+// Registry is where intents are published.
+type Registry interface {
+	// List returns a notice for every intent tag of the repository, by one paged
+	// call. A repository that does not exist yet has none.
+	List(ctx context.Context, repository string) ([]Notice, error)
+	// Fetch returns the envelope under tag; its size is capped. ErrNotIntent
+	// where there is something else.
+	Fetch(ctx context.Context, repository, tag string) ([]byte, error)
+}
+
+// Keys are the public keys of OIDC issuers.
+type Keys interface {
+	// Keys returns the issuer's keys, from a cache if it can.
+	Keys(ctx context.Context, issuer string) (jose.JSONWebKeySet, error)
+	// Refresh asks the issuer anew, because a key ID is unknown. An error says
+	// that it could not be asked now; try again later.
+	Refresh(ctx context.Context, issuer string) (jose.JSONWebKeySet, error)
+}
+
+// Releases is the log of releases, kept in the cluster.
+type Releases interface {
+	// CreateRelease makes r durable; ErrExists if its number is taken. The
+	// namespace of the environment exists afterwards.
+	CreateRelease(ctx context.Context, r Release) (Release, error)
+	// UpdateRelease makes r.Status durable; ErrConflict if r.Version is old.
+	UpdateRelease(ctx context.Context, r Release) (Release, error)
+}
+
+// ReleaseReader reads the log of releases from the agent's cache.
+type ReleaseReader interface {
+	// Releases returns the kept releases of a line, oldest first.
+	Releases(line Line) []Release
+	// Changed delivers the line of every release that changed; it never blocks
+	// the cache for long, and it is closed with the cache.
+	Changed() <-chan Line
+}
+
+// Apps is the platform owner's word.
+type Apps interface {
+	// Apps returns every App from the agent's cache, sorted by name.
+	Apps() []App
+	// UpdateApp changes the status of the named App: change gets the newest
+	// state and is called again after a conflict.
+	UpdateApp(ctx context.Context, name string, change func(*AppStatus)) error
+}
+
+// Cluster is where a release becomes running pods.
+type Cluster interface {
+	// Apply writes the release's objects (dry run of all first; unchanged ones
+	// are not touched) and returns the inventory. A *Rejected error says that
+	// the API server refused an object and nothing was written.
+	Apply(ctx context.Context, r Release) ([]Object, error)
+	// Watch calls see with what the cluster shows of the release, at once and
+	// then on every change, until see returns true or ctx ends.
+	Watch(ctx context.Context, r Release, see func(Observation) bool) error
+}
+
+// Cleaner removes what no release needs.
+type Cleaner interface {
+	// Prune deletes the objects of gone that are not in kept, and returns those
+	// whose deletion was not confirmed.
+	Prune(ctx context.Context, gone, kept []Object) ([]Object, error)
+	// Trim deletes the release record.
+	Trim(ctx context.Context, r Release) error
+}
+
+// Witness tells what a container said before it ended.
+type Witness interface {
+	// Testimony returns the last log lines and the events of a failed pod,
+	// redacted and capped; both may be empty.
+	Testimony(ctx context.Context, r Release, c Cause) (log string, events []string)
+}
+
+// Checks shows a release's truth on its commit.
+type Checks interface {
+	// Show makes the check run of check.ExternalID look like check, creating it
+	// only if there is none, and returns its id.
+	Show(ctx context.Context, check Check) (int64, error)
+}
+
+// Rejected is the API server's refusal of an object.
+type Rejected struct {
+	Object  Object
+	Message string
+}
+
+func (r *Rejected) Error() string {
+	return "applying " + r.Object.Kind + " " + r.Object.Name + ": " + r.Message
+}

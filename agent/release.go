@@ -1,0 +1,193 @@
+package agent
+
+import (
+	"time"
+
+	"github.com/inhaul/inhaul/intent"
+	"github.com/inhaul/inhaul/spec"
+)
+
+// Phase is how far a release has come.
+type Phase string
+
+// The phases of a release. Succeeded, Failed, RolledBack and Superseded are
+// terminal: nothing follows them.
+const (
+	Pending    Phase = "Pending"    // admitted, nothing in the cluster yet
+	Applying   Phase = "Applying"   // its objects are being written
+	RollingOut Phase = "RollingOut" // its objects are written; pods are changing
+	Restoring  Phase = "Restoring"  // it failed; the last good release's objects are being written
+	Succeeded  Phase = "Succeeded"  // every new pod ready, every old one out of the endpoints
+	Failed     Phase = "Failed"     // it failed and there was nothing to go back to
+	RolledBack Phase = "RolledBack" // it failed and the last good release's objects are back
+	Superseded Phase = "Superseded" // a newer release took its place before it was done
+)
+
+// Terminal reports whether nothing follows the phase.
+func (p Phase) Terminal() bool {
+	switch p {
+	case Succeeded, Failed, RolledBack, Superseded:
+		return true
+	case Pending, Applying, RollingOut, Restoring:
+	}
+	return false
+}
+
+// Line names the history that an app has in one environment. Releases of one
+// line are numbered from 1 and happen one at a time.
+type Line struct {
+	App         string
+	Environment string
+}
+
+// Release is the durable record of one admitted intent: what was asked for,
+// which never changes, and how it goes (Status).
+type Release struct {
+	Line      Line
+	Namespace string // Kubernetes namespace of the environment
+	Number    int
+
+	Intent   string      // intent digest, "sha256:…"
+	Kind     intent.Kind // what was asked for
+	Reason   Reason      // why ordering admitted it
+	Restore  int         // number of the release that this one brings back, 0 for none
+	Note     string      // ordering's word for people, may be empty
+	Rule     string      // policy rule that allowed it
+	Image    string      // repository@sha256:…
+	Source   intent.Source
+	App      spec.App
+	IssuedAt time.Time
+	Evidence intent.Evidence
+
+	Status  Status
+	Version string // opaque; for optimistic concurrency
+}
+
+// Reason says why ordering admitted an intent.
+type Reason string
+
+// The reasons to admit.
+const (
+	ReasonNewest   Reason = "Newest"   // the newest event of its line
+	ReasonRollback Reason = "Rollback" // an older run again, or an older release by number
+	ReasonRedeploy Reason = "Redeploy" // the newest run again
+	ReasonForced   Reason = "Forced"   // an older event, forced, and policy lets it
+)
+
+// Status is how a release goes. All of it is written by the agent.
+type Status struct {
+	Phase        Phase
+	Message      string // one line for kubectl get and for the check's title
+	Cause        *Cause // why it failed, if it did
+	SupersededBy string // commit of the release that took its place
+	RestoredTo   int    // release whose objects are back after a failure
+	Timeline     []Moment
+	Services     []ServiceStatus
+	Reported     Reported
+	Inventory    []Object // what the release made; pruning needs it
+}
+
+// Step names a moment of a release.
+type Step string
+
+// The steps of a release, in order.
+const (
+	StepNoticed  Step = "noticed"  // the intent's tag was seen in the registry
+	StepVerified Step = "verified" // signature, claims and policy hold
+	StepAdmitted Step = "admitted" // the release is durable
+	StepApplied  Step = "applied"  // the API server has every object
+	StepReady    Step = "ready"    // the last new pod became Ready, by the kubelet's clock
+	StepVerdict  Step = "verdict"  // the verdict is durable
+	StepReported Step = "reported" // the check shows the verdict
+)
+
+// Moment is when a step was reached.
+type Moment struct {
+	Step Step
+	At   time.Time
+}
+
+// At returns when step was reached; the zero time if it was not.
+func (s Status) At(step Step) time.Time {
+	for _, m := range s.Timeline {
+		if m.Step == step {
+			return m.At
+		}
+	}
+	return time.Time{}
+}
+
+// Reach records step at the given time unless it is there already: the first
+// time counts, so that a resumed step keeps its moment.
+func (s *Status) Reach(step Step, at time.Time) {
+	if s.At(step).IsZero() {
+		s.Timeline = append(s.Timeline, Moment{Step: step, At: at})
+	}
+}
+
+// ServiceStatus is one service's row in the check.
+type ServiceStatus struct {
+	Name     string
+	Desired  int
+	Ready    int // new pods that are Ready
+	Restarts int // of the new pods
+}
+
+// Reported is what the check on the commit shows: the outbox compares it with
+// the release's phase.
+type Reported struct {
+	Phase    Phase
+	CheckRun int64
+}
+
+// Object names one Kubernetes object of a release.
+type Object struct {
+	APIVersion string
+	Kind       string
+	Namespace  string
+	Name       string
+}
+
+// CauseKind names why a release failed.
+type CauseKind string
+
+// The causes that are told apart.
+const (
+	CauseImagePull     CauseKind = "ImagePull"     // the image cannot be pulled
+	CauseConfig        CauseKind = "Config"        // the container cannot be made as configured
+	CauseCrash         CauseKind = "Crash"         // a container ended twice
+	CauseUnschedulable CauseKind = "Unschedulable" // no node takes the pod
+	CauseNotReady      CauseKind = "NotReady"      // runs, but was not ready in time
+	CauseRejected      CauseKind = "Rejected"      // the API server refused an object
+	CauseNoProgress    CauseKind = "NoProgress"    // no pod appeared in time
+)
+
+// Cause is why a release failed, in words a developer understands.
+type Cause struct {
+	Kind      CauseKind
+	Service   string
+	Pod       string
+	Container string
+	ExitCode  int    // of the container's last end; meaningful for CauseCrash
+	Message   string // what happened: "web: container ended with exit code 3, twice"
+	Next      string // what to do next
+	Log       string // last lines of the container's log, redacted
+	Events    []string
+}
+
+// Refusal is the durable record of an intent that was not admitted.
+type Refusal struct {
+	Line         Line
+	Intent       string    // intent digest; for what could not be decoded, the digest of its bytes
+	Tag          string    // where it was found in the registry
+	IssuedAt     time.Time // of the verified intent; zero if nothing of it is verified
+	Superseded   bool      // true: ordering; false: denied
+	SupersededBy string    // commit that stands instead
+	Rule         string    // which rule decided, "signature", "policy: ref", "order: issuedAt"
+	Message      string    // got what, wanted what, what to do next
+	At           time.Time
+	Repository   string // where to report; empty when no commit can be trusted
+	Commit       string
+	RunID        int64
+	Reported     bool
+}

@@ -1,0 +1,103 @@
+package agent
+
+import (
+	"context"
+	"math/rand/v2"
+	"sync"
+	"time"
+)
+
+// The waits between tries of a job that failed.
+const (
+	firstRetry = 500 * time.Millisecond
+	lastRetry  = time.Minute
+)
+
+// turns runs a job per key: one at a time for each key, many keys at once. A
+// key that is woken while its job runs gets another turn; a job that fails is
+// tried again, ever more slowly and with jitter. A key with nothing to do costs
+// nothing.
+type turns[K comparable] struct {
+	job  func(context.Context, K) error
+	fail func(K, error, time.Duration) // told of each failure and the wait after it
+
+	mu      sync.Mutex
+	running map[K]*turn
+	group   sync.WaitGroup
+}
+
+type turn struct {
+	again  bool
+	wake   chan struct{} // ends a wait between tries
+	cancel context.CancelFunc
+}
+
+func newTurns[K comparable](job func(context.Context, K) error, fail func(K, error, time.Duration)) *turns[K] {
+	return &turns[K]{job: job, fail: fail, running: map[K]*turn{}}
+}
+
+// wake gives key a turn. With interrupt the job that is running for it is
+// cancelled first: its work is out of date.
+func (t *turns[K]) wake(ctx context.Context, key K, interrupt bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if ctx.Err() != nil {
+		return
+	}
+	current := t.running[key]
+	if current == nil {
+		current = &turn{wake: make(chan struct{}, 1)}
+		t.running[key] = current
+		t.group.Go(func() { t.run(ctx, key, current) })
+	}
+	current.again = true
+	select {
+	case current.wake <- struct{}{}:
+	default:
+	}
+	if interrupt && current.cancel != nil {
+		current.cancel()
+	}
+}
+
+// wait returns when every job has ended; the context of wake has to end first.
+func (t *turns[K]) wait() { t.group.Wait() }
+
+func (t *turns[K]) run(ctx context.Context, key K, current *turn) {
+	retry := firstRetry
+	for {
+		t.mu.Lock()
+		if !current.again || ctx.Err() != nil {
+			delete(t.running, key)
+			t.mu.Unlock()
+			return
+		}
+		current.again = false
+		select { // this turn answers all wakes so far
+		case <-current.wake:
+		default:
+		}
+		jobCtx, cancel := context.WithCancel(ctx)
+		current.cancel = cancel
+		t.mu.Unlock()
+
+		err := t.job(jobCtx, key)
+		interrupted := jobCtx.Err() != nil
+		cancel()
+		if err == nil || interrupted {
+			retry = firstRetry
+			continue
+		}
+		wait := retry/2 + rand.N(retry/2)
+		t.fail(key, err, wait)
+		t.mu.Lock()
+		current.again = true
+		t.mu.Unlock()
+		select {
+		case <-ctx.Done():
+		case <-current.wake:
+		case <-time.After(wait):
+		}
+		retry = min(2*retry, lastRetry)
+	}
+}

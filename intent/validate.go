@@ -1,0 +1,133 @@
+package intent
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+	"time"
+)
+
+// Shapes of the fields. Names are DNS labels because they become parts of
+// Kubernetes names and of registry tags.
+const (
+	maxNameLength = 40
+	maxTextLength = 1024
+)
+
+// shapes are compiled once; they never change.
+var (
+	labelShape  = regexp.MustCompile(`^[a-z]([a-z0-9-]*[a-z0-9])?$`)
+	commitShape = regexp.MustCompile(`^[0-9a-f]{40}$`)
+	digestShape = regexp.MustCompile(`^[0-9a-f]{64}$`)
+)
+
+func cutDigest(image string) (repository, hex string, ok bool) {
+	repository, hex, ok = strings.Cut(image, "@sha256:")
+	return repository, hex, ok && repository != "" && digestShape.MatchString(hex)
+}
+
+// validate says what is wrong with a statement by itself, whoever signed it.
+func (s Statement) validate() error {
+	if s.Type != StatementType {
+		return fmt.Errorf("%w: _type is %q, want %q", ErrMalformed, s.Type, StatementType)
+	}
+	if s.PredicateType != PredicateType {
+		return fmt.Errorf("%w: predicateType is %q, want %q", ErrMalformed, s.PredicateType, PredicateType)
+	}
+	p := s.Predicate
+	for field, name := range map[string]string{"app": p.App, "environment": p.Environment} {
+		if len(name) > maxNameLength || !labelShape.MatchString(name) {
+			return fmt.Errorf("%w: %s %q is not a DNS label of at most %d characters", ErrMalformed, field, name, maxNameLength)
+		}
+	}
+	if err := p.validateKind(s.Image()); err != nil {
+		return err
+	}
+	if err := p.Source.validate(); err != nil {
+		return err
+	}
+	if err := s.validateSubject(); err != nil {
+		return err
+	}
+	return p.validateTimes()
+}
+
+func (p Predicate) validateKind(image string) error {
+	hasImage, hasSpec, hasTarget := image != "", p.Spec != nil, p.RollbackTo != 0
+	var want string
+	switch p.Kind {
+	case Deploy:
+		if !hasImage || !hasSpec || hasTarget {
+			want = "an image, a spec and no rollbackTo"
+		} else if p.Spec.Name != p.App || len(p.Spec.Services) == 0 {
+			want = "a spec of the same app with at least one service"
+		}
+	case Rollback:
+		if hasImage || hasSpec || p.RollbackTo < 1 {
+			want = "rollbackTo, no image and no spec"
+		}
+	case Destroy:
+		if hasImage || hasSpec || hasTarget {
+			want = "neither image, spec nor rollbackTo"
+		}
+	default:
+		return fmt.Errorf("%w: unknown kind %q", ErrMalformed, p.Kind)
+	}
+	if want != "" {
+		return fmt.Errorf("%w: kind %s has to have %s", ErrMalformed, p.Kind, want)
+	}
+	return nil
+}
+
+// validateSubject demands exactly what New makes.
+func (s Statement) validateSubject() error {
+	want := New(s.Image(), s.Predicate).Subject
+	if len(s.Subject) != len(want) {
+		return fmt.Errorf("%w: got %d subjects, want %d", ErrMalformed, len(s.Subject), len(want))
+	}
+	for i := range want {
+		if s.Subject[i] != want[i] {
+			return fmt.Errorf("%w: subject %d is not the image or the commit of the predicate", ErrMalformed, i)
+		}
+	}
+	return nil
+}
+
+func (s Source) validate() error {
+	if !commitShape.MatchString(s.Commit) {
+		return fmt.Errorf("%w: commit %q is not 40 lower-case hex digits", ErrMalformed, s.Commit)
+	}
+	if s.HeadCommit != "" && !commitShape.MatchString(s.HeadCommit) {
+		return fmt.Errorf("%w: head commit %q is not 40 lower-case hex digits", ErrMalformed, s.HeadCommit)
+	}
+	if owner, name, ok := strings.Cut(s.Repository, "/"); !ok || owner == "" || name == "" {
+		return fmt.Errorf("%w: repository %q is not owner/name", ErrMalformed, s.Repository)
+	}
+	for field, n := range map[string]int64{
+		"repositoryID": s.RepositoryID, "repositoryOwnerID": s.RepositoryOwnerID,
+		"runID": s.RunID, "runNumber": s.RunNumber, "runAttempt": s.RunAttempt,
+	} {
+		// Above 2^53 JSON numbers lose digits in other implementations.
+		if n < 1 || n > 1<<53 {
+			return fmt.Errorf("%w: %s is %d, want 1 to 2^53", ErrMalformed, field, n)
+		}
+	}
+	for field, text := range map[string]string{"ref": s.Ref, "event": s.Event, "workflowRef": s.WorkflowRef, "actor": s.Actor} {
+		if text == "" || len(text) > maxTextLength {
+			return fmt.Errorf("%w: %s has %d characters, want 1 to %d", ErrMalformed, field, len(text), maxTextLength)
+		}
+	}
+	return nil
+}
+
+func (p Predicate) validateTimes() error {
+	for field, at := range map[string]time.Time{"issuedAt": p.IssuedAt, "expiresAt": p.ExpiresAt, "source.eventAt": p.Source.EventAt} {
+		if at.IsZero() || !at.Equal(at.Truncate(time.Millisecond)) || at.Location() != time.UTC {
+			return fmt.Errorf("%w: %s is %v, want UTC in whole milliseconds", ErrMalformed, field, at)
+		}
+	}
+	if validity := p.ExpiresAt.Sub(p.IssuedAt); validity <= 0 || validity > MaxValidity {
+		return fmt.Errorf("%w: valid for %s, want more than 0 and at most %s", ErrMalformed, validity, MaxValidity)
+	}
+	return nil
+}
