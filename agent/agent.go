@@ -15,6 +15,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync"
 	"time"
 )
 
@@ -45,24 +46,26 @@ type Agent struct {
 	log     *slog.Logger
 	lines   *turns[Line]
 	reports *turns[string] // by app
+
+	mu   sync.Mutex
+	seen map[string]time.Time // tags that wait for a key, by when they were first seen
 }
 
 // New is an agent over the given ports.
 func New(ports Ports, config Config) *Agent {
-	a := &Agent{Ports: ports, config: config, log: config.Logger}
-	a.lines = newTurns(a.reconcile, func(l Line, err error, wait time.Duration) {
-		a.log.Warn("deploying again after an error", "environment", l.Environment, "name", l.App, "error", err, "duration", wait)
-	})
-	a.reports = newTurns(a.report, func(app string, err error, wait time.Duration) {
-		a.log.Warn("reporting again after an error", "name", app, "error", err, "duration", wait)
-	})
-	return a
+	return &Agent{Ports: ports, config: config, log: config.Logger, seen: map[string]time.Time{}}
 }
 
 // Run works until ctx ends: every step that is under way stops at a point from
 // where the next agent goes on. Only the leader may run.
 func (a *Agent) Run(ctx context.Context) error {
-	watched := newTurns(a.watchApp, func(app string, err error, wait time.Duration) {
+	a.lines = newTurns(ctx, a.reconcile, func(l Line, err error, wait time.Duration) {
+		a.log.Warn("deploying again after an error", "environment", l.Environment, "name", l.App, "error", err, "duration", wait)
+	})
+	a.reports = newTurns(ctx, a.report, func(app string, err error, wait time.Duration) {
+		a.log.Warn("reporting again after an error", "name", app, "error", err, "duration", wait)
+	})
+	watched := newTurns(ctx, a.watchApp, func(app string, err error, wait time.Duration) {
 		a.log.Error("polling again after an error", "name", app, "error", err, "duration", wait)
 	})
 	defer func() {
@@ -77,9 +80,9 @@ func (a *Agent) Run(ctx context.Context) error {
 		for _, app := range a.Apps.Apps() {
 			if !resumed[app.Name] {
 				resumed[app.Name] = true
-				a.resume(ctx, app)
+				a.resume(app)
 			}
-			watched.wake(ctx, app.Name, false)
+			watched.wake(app.Name, false)
 		}
 		for polled := false; !polled; {
 			select {
@@ -89,8 +92,8 @@ func (a *Agent) Run(ctx context.Context) error {
 				if !open {
 					return errors.New("watching releases: the cache was closed")
 				}
-				a.lines.wake(ctx, line, a.overtaken(line))
-				a.reports.wake(ctx, line.App, false)
+				a.lines.wake(line, a.overtaken(line))
+				a.reports.wake(line.App, false)
 			case <-tick.C:
 				polled = true
 			}
@@ -99,11 +102,11 @@ func (a *Agent) Run(ctx context.Context) error {
 }
 
 // resume gives every line of the app a turn after a start.
-func (a *Agent) resume(ctx context.Context, app App) {
+func (a *Agent) resume(app App) {
 	for _, environment := range app.Environments {
-		a.lines.wake(ctx, Line{App: app.Name, Environment: environment.Name}, false)
+		a.lines.wake(Line{App: app.Name, Environment: environment.Name}, false)
 	}
-	a.reports.wake(ctx, app.Name, false)
+	a.reports.wake(app.Name, false)
 }
 
 // overtaken reports whether more than one release of the line is under way: the

@@ -16,6 +16,7 @@ const (
 	maxNoticesPerPoll = 200
 	maxRefusals       = 100
 	pollTimeout       = 30 * time.Second
+	keyPatience       = 90 * time.Second // an issuer is asked for its keys at most once a minute
 )
 
 // watchApp is one look at the app's registry: every new intent becomes a
@@ -40,7 +41,7 @@ func (a *Agent) watchApp(ctx context.Context, name string) error {
 		return err
 	}
 	if slices.ContainsFunc(app.Status.Refusals, Refusal.unreported) {
-		a.reports.wake(ctx, app.Name, false)
+		a.reports.wake(app.Name, false)
 	}
 	noticed := a.now()
 	var failures []error
@@ -124,6 +125,9 @@ func (a *Agent) take(ctx context.Context, policy Policy, notice Notice, noticed 
 	if err == nil && (prefix(v.Digest()) != notice.DigestPrefix || v.Statement().Predicate.Environment != notice.Environment) {
 		err = fmt.Errorf("%w: the tag announces another intent", intent.ErrMalformed)
 	}
+	if errors.Is(err, intent.ErrUnknownKey) && noticed.Sub(a.firstSeen(notice, noticed)) < keyPatience {
+		return err // the issuer may have a key that this agent was not allowed to ask for yet
+	}
 	if rule := ruleOf(err); rule != "" {
 		refusal.Rule, refusal.Message = rule, err.Error()
 		return a.refuse(ctx, refusal, time.Time{})
@@ -132,6 +136,19 @@ func (a *Agent) take(ctx context.Context, policy Policy, notice Notice, noticed 
 		return err
 	}
 	return a.decide(ctx, policy, v, refusal)
+}
+
+// firstSeen returns when the notice was first looked at by this process.
+func (a *Agent) firstSeen(n Notice, now time.Time) time.Time {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.seen) > 10*maxNoticesPerPoll { // whoever may push tags may make any number
+		clear(a.seen)
+	}
+	if _, known := a.seen[n.Tag]; !known {
+		a.seen[n.Tag] = now
+	}
+	return a.seen[n.Tag]
 }
 
 // verify checks an envelope against the App's signers. An unknown key of an
@@ -327,7 +344,7 @@ func (a *Agent) refuse(ctx context.Context, r Refusal, issuedAt time.Time) error
 	if err != nil {
 		return fmt.Errorf("recording a refusal on App %s: %w", r.Line.App, err)
 	}
-	a.reports.wake(ctx, r.Line.App, false)
+	a.reports.wake(r.Line.App, false)
 	return nil
 }
 

@@ -46,4 +46,5 @@ type ContainerObservation struct {
 	ExitCode   int    // of the last end
 	EndReason  string // "OOMKilled", "Error", "Completed"
 	EndMessage string
+	EndedAt    time.Time // of the last end; zero if it never ended
 }

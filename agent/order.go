@@ -62,7 +62,9 @@ type History struct {
 //
 //  1. a digest decided before: known
 //  2. same run and attempt, or same token, for another digest: denied
-//  3. not issued after the last admitted one: superseded
+//  3. not issued after the last admitted one: superseded, unless it is the first
+//     attempt of a run newer than every admitted one (clocks of runners differ,
+//     run ids do not)
 //  4. kind rollback: rollback if that release succeeded, else denied
 //  5. a later attempt of a run that has a release here: redeploy of the newest
 //     run, else rollback
@@ -76,7 +78,7 @@ func Order(h History, v intent.Verified, mayForce bool) Decision {
 	if decision, decided := h.repeated(v); decided {
 		return decision
 	}
-	if !p.IssuedAt.After(h.Marks.LastIssuedAt) {
+	if !p.IssuedAt.After(h.Marks.LastIssuedAt) && !h.newerRun(p.Source) {
 		return h.superseded("order: issuedAt", fmt.Sprintf("issued at %s, and an intent issued at %s is admitted already",
 			stamp(p.IssuedAt), stamp(h.Marks.LastIssuedAt)))
 	}
@@ -127,6 +129,12 @@ func (h History) repeated(v intent.Verified) (Decision, bool) {
 	return Decision{}, false
 }
 
+// newerRun reports whether a run is newer than every admitted one by the numbers
+// that GitHub gave them.
+func (h History) newerRun(s intent.Source) bool {
+	return s.RunAttempt == 1 && s.RunID > h.Marks.LastRunID && s.RunNumber > h.Marks.Workflows[WorkflowPath(s.WorkflowRef)]
+}
+
 // late is rules 6 to 8: an event that something newer has overtaken.
 func (h History) late(p intent.Predicate) Decision {
 	run, again := p.Source, p.Source.RunAttempt > 1
@@ -137,8 +145,8 @@ func (h History) late(p intent.Predicate) Decision {
 			"run %d is older than what is live and never had a release here that is still kept; to deploy it all the same set the input force: true (policy has to allow it)", run.RunID))
 	case run.RunNumber < highest:
 		return h.superseded("order: run number", fmt.Sprintf("run number %d of the workflow, and number %d is admitted already", run.RunNumber, highest))
-	case run.RunID < h.Marks.LastRunID:
-		return h.superseded("order: run id", fmt.Sprintf("run %d, and the later run %d is admitted already", run.RunID, h.Marks.LastRunID))
+	case !again && run.RunID <= h.Marks.LastRunID:
+		return h.superseded("order: run id", fmt.Sprintf("run %d, and run %d is admitted already", run.RunID, h.Marks.LastRunID))
 	case !h.Marks.LastRollbackAt.IsZero() && run.EventAt.Before(h.Marks.LastRollbackAt):
 		d := h.superseded("order: a rollback holds", fmt.Sprintf(
 			"the event is of %s, and a rollback of %s holds until something newer is pushed", stamp(run.EventAt), stamp(h.Marks.LastRollbackAt)))

@@ -18,6 +18,7 @@ const (
 // tried again, ever more slowly and with jitter. A key with nothing to do costs
 // nothing.
 type turns[K comparable] struct {
+	ctx  context.Context //nolint:containedctx // because a turn outlives the call that wakes it, and ends with this
 	job  func(context.Context, K) error
 	fail func(K, error, time.Duration) // told of each failure and the wait after it
 
@@ -32,23 +33,23 @@ type turn struct {
 	cancel context.CancelFunc
 }
 
-func newTurns[K comparable](job func(context.Context, K) error, fail func(K, error, time.Duration)) *turns[K] {
-	return &turns[K]{job: job, fail: fail, running: map[K]*turn{}}
+func newTurns[K comparable](ctx context.Context, job func(context.Context, K) error, fail func(K, error, time.Duration)) *turns[K] {
+	return &turns[K]{ctx: ctx, job: job, fail: fail, running: map[K]*turn{}}
 }
 
 // wake gives key a turn. With interrupt the job that is running for it is
 // cancelled first: its work is out of date.
-func (t *turns[K]) wake(ctx context.Context, key K, interrupt bool) {
+func (t *turns[K]) wake(key K, interrupt bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if ctx.Err() != nil {
+	if t.ctx.Err() != nil {
 		return
 	}
 	current := t.running[key]
 	if current == nil {
 		current = &turn{wake: make(chan struct{}, 1)}
 		t.running[key] = current
-		t.group.Go(func() { t.run(ctx, key, current) })
+		t.group.Go(func() { t.run(key, current) })
 	}
 	current.again = true
 	select {
@@ -60,14 +61,14 @@ func (t *turns[K]) wake(ctx context.Context, key K, interrupt bool) {
 	}
 }
 
-// wait returns when every job has ended; the context of wake has to end first.
+// wait returns when every job has ended; their context has to end first.
 func (t *turns[K]) wait() { t.group.Wait() }
 
-func (t *turns[K]) run(ctx context.Context, key K, current *turn) {
+func (t *turns[K]) run(key K, current *turn) {
 	retry := firstRetry
 	for {
 		t.mu.Lock()
-		if !current.again || ctx.Err() != nil {
+		if !current.again || t.ctx.Err() != nil {
 			delete(t.running, key)
 			t.mu.Unlock()
 			return
@@ -77,7 +78,7 @@ func (t *turns[K]) run(ctx context.Context, key K, current *turn) {
 		case <-current.wake:
 		default:
 		}
-		jobCtx, cancel := context.WithCancel(ctx)
+		jobCtx, cancel := context.WithCancel(t.ctx)
 		current.cancel = cancel
 		t.mu.Unlock()
 
@@ -94,7 +95,7 @@ func (t *turns[K]) run(ctx context.Context, key K, current *turn) {
 		current.again = true
 		t.mu.Unlock()
 		select {
-		case <-ctx.Done():
+		case <-t.ctx.Done():
 		case <-current.wake:
 		case <-time.After(wait):
 		}

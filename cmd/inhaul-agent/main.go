@@ -1,0 +1,100 @@
+// Command inhaul-agent runs in the cluster: it pulls signed deploy intents from
+// a registry, verifies them, applies them and reports on their commits. It
+// accepts no traffic but health probes.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/inhaul/inhaul/agent"
+	"github.com/inhaul/inhaul/agent/cluster"
+	"github.com/inhaul/inhaul/internal/oci"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit(run(ctx, os.Args[1:], os.Getenv))
+}
+
+// run is the agent; its result is the exit code: 1 for a setting that the user
+// has to mend, 2 for what failed at run time.
+func run(ctx context.Context, args []string, getenv func(string) string) int {
+	settings, err := parse(args, getenv)
+	if errors.Is(err, errHelp) {
+		fmt.Print(err.Error())
+		return 0
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "inhaul-agent:", err)
+		return 1
+	}
+	logger := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: settings.logLevel}))
+	if err := serve(ctx, settings, logger); err != nil && ctx.Err() == nil {
+		logger.Error("agent stopped", "error", err)
+		return 2
+	}
+	return 0
+}
+
+// serve wires the way of a deploy:
+//
+//	registry -> intake (verify, policy, order) -> Release -> rollout -> check run
+//	  oci         agent, intent                   cluster    cluster    github
+func serve(ctx context.Context, s settings, logger *slog.Logger) error {
+	config, err := clientcmd.BuildConfigFromFlags("", s.kubeconfig) // in-cluster when empty
+	if err != nil {
+		return fmt.Errorf("reading the cluster's address: %w", err)
+	}
+	client, err := cluster.New(ctx, config, cluster.Options{
+		Namespace: s.namespace, Logger: logger.With("component", "cluster"), Now: time.Now,
+	})
+	if err != nil {
+		return err
+	}
+	checks, err := newChecks(s, logger)
+	if err != nil {
+		return err
+	}
+	registry := oci.New(oci.WithUserAgent("inhaul-agent/" + version()))
+	group, ctx := errgroup.WithContext(ctx)
+	health := &health{}
+	group.Go(func() error { return health.serve(ctx, s.healthAddress) })
+	group.Go(func() error { return client.Start(ctx) })
+	group.Go(func() error {
+		if err := client.Synced(ctx); err != nil {
+			return err
+		}
+		health.ready.Store(true)
+		return client.Lead(ctx, s.identity, func(ctx context.Context) {
+			logger.Info("leading", "name", s.identity)
+			a := agent.New(agent.Ports{
+				Registry: intents{registry}, Keys: newIssuers(logger), Apps: client, Releases: client, Reader: client,
+				Cluster: client, Cleaner: client, Witness: client, Checks: checks,
+			}, agent.Config{PollInterval: s.pollInterval, Now: time.Now, Logger: logger.With("component", "agent")})
+			if err := a.Run(ctx); err != nil && ctx.Err() == nil {
+				logger.Error("leading ended", "error", err)
+			}
+		})
+	})
+	return group.Wait()
+}
+
+// version is the module version that go install or the release build stamped.
+func version() string {
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "devel"
+}

@@ -1,0 +1,108 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// settings are read once, from the environment; --kubeconfig is for running
+// outside the cluster.
+type settings struct {
+	kubeconfig    string
+	namespace     string
+	identity      string
+	pollInterval  time.Duration
+	githubURL     string
+	githubAppID   int64
+	githubAppKey  []byte // PEM
+	healthAddress string
+	logLevel      slog.Level
+}
+
+const help = `Usage: inhaul-agent [--kubeconfig FILE]
+
+Runs in the cluster: pulls signed deploy intents, verifies and applies them, and
+reports on their commits. It reads the App resources of its namespace.
+
+Environment:
+  INHAUL_NAMESPACE            namespace of the App resources (default inhaul)
+  INHAUL_IDENTITY             name in the leader election (default: host name)
+  INHAUL_POLL_INTERVAL        between two looks at a registry (default 5s, 1s to 10m)
+  INHAUL_GITHUB_API_URL       GitHub's REST API (default https://api.github.com)
+  INHAUL_GITHUB_APP_ID        id of the GitHub App that writes check runs
+  INHAUL_GITHUB_APP_KEY_FILE  its private key, PEM
+                              (without an App, verdicts stay in the cluster)
+  INHAUL_HEALTH_ADDR          of /healthz and /readyz (default :8081; - for none)
+  INHAUL_LOG_LEVEL            debug, info, warn or error (default info)
+  DOCKER_CONFIG               folder of config.json with the registry's credentials
+  SSL_CERT_FILE               CA bundle, if the registry has a CA of its own
+`
+
+// errHelp carries the help text; it is no failure.
+var errHelp = errors.New(help)
+
+func parse(args []string, getenv func(string) string) (settings, error) {
+	var s settings
+	flags := flag.NewFlagSet("inhaul-agent", flag.ContinueOnError)
+	flags.SetOutput(new(strings.Builder))
+	flags.StringVar(&s.kubeconfig, "kubeconfig", "", "")
+	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
+		return s, errHelp
+	} else if err != nil {
+		return s, fmt.Errorf("%w (see --help)", err)
+	}
+	if flags.NArg() > 0 {
+		return s, fmt.Errorf("unexpected argument %q (see --help)", flags.Arg(0))
+	}
+	value := func(name, fallback string) string {
+		if v := getenv(name); v != "" {
+			return v
+		}
+		return fallback
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		return s, fmt.Errorf("asking for the host's name: %w", err)
+	}
+	s.namespace = value("INHAUL_NAMESPACE", "inhaul")
+	s.identity = value("INHAUL_IDENTITY", host)
+	s.healthAddress = value("INHAUL_HEALTH_ADDR", ":8081")
+	s.githubURL = value("INHAUL_GITHUB_API_URL", "https://api.github.com")
+	if u, err := url.Parse(s.githubURL); err != nil || u.Host == "" {
+		return s, fmt.Errorf("INHAUL_GITHUB_API_URL is %q, want an address such as https://api.github.com", s.githubURL)
+	}
+	poll := value("INHAUL_POLL_INTERVAL", "5s")
+	if s.pollInterval, err = time.ParseDuration(poll); err != nil || s.pollInterval < time.Second || s.pollInterval > 10*time.Minute {
+		return s, fmt.Errorf("INHAUL_POLL_INTERVAL is %q, want 1s to 10m", poll)
+	}
+	if err := s.logLevel.UnmarshalText([]byte(value("INHAUL_LOG_LEVEL", "info"))); err != nil {
+		return s, fmt.Errorf("INHAUL_LOG_LEVEL is %q, want debug, info, warn or error", getenv("INHAUL_LOG_LEVEL"))
+	}
+	return s, s.parseApp(getenv)
+}
+
+// parseApp reads the GitHub App; id and key come together or not at all.
+func (s *settings) parseApp(getenv func(string) string) error {
+	id, file := getenv("INHAUL_GITHUB_APP_ID"), getenv("INHAUL_GITHUB_APP_KEY_FILE")
+	if id == "" && file == "" {
+		return nil
+	}
+	if id == "" || file == "" {
+		return errors.New("INHAUL_GITHUB_APP_ID and INHAUL_GITHUB_APP_KEY_FILE belong together, and one of them is empty")
+	}
+	var err error
+	if s.githubAppID, err = strconv.ParseInt(id, 10, 64); err != nil || s.githubAppID < 1 {
+		return fmt.Errorf("INHAUL_GITHUB_APP_ID is %q, want the App's number", id)
+	}
+	if s.githubAppKey, err = os.ReadFile(file); err != nil {
+		return fmt.Errorf("reading INHAUL_GITHUB_APP_KEY_FILE: %w", err)
+	}
+	return nil
+}
