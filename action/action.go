@@ -1,0 +1,273 @@
+// Package action is the CI side of a deploy: the event of a workflow becomes an
+// image, a signed intent that names it, and a verdict on the commit.
+//
+// Start with Action.Run, which reads as the way of a deploy does. Everything
+// outside comes in through the fields of Action; the package reads no
+// environment variable and starts no program by itself.
+package action
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"time"
+
+	"github.com/inhaul/inhaul/intent"
+	"github.com/inhaul/inhaul/spec"
+	"github.com/sethvargo/go-githubactions"
+)
+
+// Action is one run of the Action. All fields are needed.
+type Action struct {
+	Getenv  func(name string) string
+	Out     io.Writer // the step's log, which is also where workflow commands go
+	Dir     string    // the checked-out repository
+	Files   fs.FS     // Dir, to read from
+	Temp    string    // a directory for files that the builder writes
+	Now     func() time.Time
+	Sleep   func(context.Context, time.Duration) error // until the time is over or ctx is
+	Exec    Exec
+	Images  Images
+	Publish Publisher
+	// IDToken asks GitHub for the run's ID token with the given audience.
+	IDToken func(ctx context.Context, audience string) (string, error)
+	// Verdicts connects to GitHub with the workflow's token.
+	Verdicts func(token string) (Verdicts, error)
+}
+
+// Images knows the images in a registry.
+type Images interface {
+	// FindImage returns the digest of the image that tag names, if there is one.
+	FindImage(ctx context.Context, repository, tag string) (digest string, found bool, err error)
+	// Platform returns the digest under which reference is deployed: that of the
+	// platform's manifest if there is exactly one.
+	Platform(ctx context.Context, reference string) (digest string, err error)
+}
+
+// Publisher puts intents where the agent looks for them.
+type Publisher interface {
+	// Publish returns the reference under which the intent is found.
+	Publish(ctx context.Context, p Publication) (reference string, err error)
+}
+
+// Publication is a signed intent and where it belongs.
+type Publication struct {
+	Repository  string
+	Environment string
+	IssuedAt    time.Time
+	Digest      string // of the intent, "sha256:…"
+	Envelope    []byte
+}
+
+// Verdicts finds what the agent says.
+type Verdicts interface {
+	// Find returns the newest check run of that commit, name and external ID, if
+	// there is one. ErrNoAccess says that asking again is useless.
+	Find(ctx context.Context, repository, commit, name, externalID string) (Check, bool, error)
+}
+
+// Check is a check run in GitHub's words.
+type Check struct {
+	Status     string // queued, in_progress or completed
+	Conclusion string // of a completed one
+	Title      string
+	Summary    string // Markdown
+	Text       string // Markdown
+	URL        string
+}
+
+// ErrNoAccess says that the workflow's token may not read check runs.
+var ErrNoAccess = errors.New("the workflow's token may not read check runs")
+
+// deploy is what a run knows so far.
+type deploy struct {
+	inputs      Inputs
+	source      intent.Source
+	file        *spec.File
+	environment string
+	app         spec.App
+	image       string // repository@sha256:…
+	built       bool
+	intent      string // digest
+	check       Check  // zero without a verdict
+	marker      marker
+	steps       []step
+}
+
+// step is how long a part of the run took.
+type step struct {
+	name string
+	took time.Duration
+}
+
+// Run takes the workflow's event all the way to a verdict. It reports every
+// failure as annotations before it returns it; ExitCode tells the user's faults
+// from ours.
+func (a *Action) Run(ctx context.Context) error {
+	err := a.run(ctx)
+	a.annotate(err)
+	return err
+}
+
+func (a *Action) run(ctx context.Context) error {
+	d, err := a.prepare()
+	if err != nil || d == nil {
+		return err
+	}
+	if err := a.provideImage(ctx, d); err != nil {
+		return err
+	}
+	if err := a.publishIntent(ctx, d); err != nil {
+		return err
+	}
+	a.output(d)
+	if !d.inputs.Wait {
+		a.summarize(d, nil)
+		return nil
+	}
+	err = a.awaitVerdict(ctx, d)
+	a.output(d)
+	a.summarize(d, err)
+	return err
+}
+
+// prepare does all that can fail without the network; it returns nil if the
+// event deploys nothing.
+func (a *Action) prepare() (*deploy, error) {
+	start := a.Now().UTC().Truncate(time.Millisecond)
+	inputs, err := a.readInputs()
+	if err != nil {
+		return nil, err
+	}
+	d := &deploy{inputs: inputs}
+	event, err := a.readEvent()
+	if err != nil {
+		return nil, err
+	}
+	if d.source, err = a.readSource(event, start); err != nil {
+		return nil, err
+	}
+	if event.Deleted {
+		a.github().Noticef("%s was deleted: nothing to deploy", quiet(d.source.Ref))
+		return nil, nil
+	}
+	if inputs.Signer == signerOIDC && a.Getenv("ACTIONS_ID_TOKEN_REQUEST_URL") == "" {
+		return nil, userError("the job may not ask GitHub for an ID token, which signs the deploy",
+			"give the job `permissions: {contents: read, id-token: write, checks: read}`; a pull request from a fork never gets one")
+	}
+	if d.file, err = a.readSpec(inputs.Config); err != nil {
+		return nil, err
+	}
+	d.environment = inputs.Environment
+	if d.environment == "" {
+		var ok bool
+		if d.environment, ok = d.file.Environment(d.source.Ref); !ok {
+			a.github().Noticef("%s deploys nowhere: no environment of %s has this branch", quiet(d.source.Ref), inputs.Config)
+			return nil, nil
+		}
+	}
+	if d.app, err = d.file.Resolve(d.environment); err != nil {
+		return nil, userError(err.Error(), "check the environment input and environments in "+inputs.Config)
+	}
+	return d, nil
+}
+
+// provideImage finds the image of the commit or builds it.
+func (a *Action) provideImage(ctx context.Context, d *deploy) error {
+	if d.inputs.Image != "" {
+		return a.resolveImage(ctx, d, d.inputs.Image)
+	}
+	b := a.newBuild(d)
+	found, ok, err := a.Images.FindImage(ctx, b.repository, b.tag)
+	if err != nil {
+		return err
+	}
+	if ok {
+		a.infof("image for commit %s is there already: no build", short(d.source.Commit))
+		return a.resolveImage(ctx, d, b.repository+"@"+found)
+	}
+	digest, steps, err := a.build(ctx, b)
+	if err != nil {
+		// A job beside this one, for another environment, may have been faster, and
+		// immutable tags refuse the second push.
+		if found, ok, lookErr := a.Images.FindImage(ctx, b.repository, b.tag); ok && lookErr == nil {
+			a.infof("image for commit %s was pushed by another job meanwhile", short(d.source.Commit))
+			return a.resolveImage(ctx, d, b.repository+"@"+found)
+		}
+		return err
+	}
+	d.built = true
+	d.steps = append(d.steps, steps...)
+	return a.resolveImage(ctx, d, b.repository+"@"+digest)
+}
+
+func (a *Action) resolveImage(ctx context.Context, d *deploy, reference string) error {
+	digest, err := a.Images.Platform(ctx, reference)
+	if err != nil {
+		return err
+	}
+	d.image = repositoryOf(reference) + "@" + digest
+	a.infof("image %s", d.image)
+	return nil
+}
+
+// publishIntent composes, signs and publishes the intent.
+func (a *Action) publishIntent(ctx context.Context, d *deploy) error {
+	signer, err := a.signer(d.inputs)
+	if err != nil {
+		return err
+	}
+	issuedAt := a.Now().UTC().Truncate(time.Millisecond)
+	statement := intent.New(d.image, intent.Predicate{
+		Kind: intent.Deploy, App: d.app.Name, Environment: d.environment, Source: d.source, Spec: &d.app,
+		Force: d.inputs.Force, IssuedAt: issuedAt, ExpiresAt: issuedAt.Add(d.inputs.ExpiresIn),
+	})
+	envelope, digest, err := intent.Sign(ctx, statement, signer)
+	if err != nil {
+		return err
+	}
+	d.intent = digest
+	signed := a.Now()
+	d.steps = append(d.steps, step{"sign", signed.Sub(issuedAt)})
+	reference, err := a.Publish.Publish(ctx, Publication{
+		Repository: d.inputs.IntentsRepository, Environment: d.environment,
+		IssuedAt: issuedAt, Digest: digest, Envelope: envelope,
+	})
+	if err != nil {
+		return err
+	}
+	d.steps = append(d.steps, step{"publish", a.Now().Sub(signed)})
+	a.infof("intent %s published as %s", digest, reference)
+	return nil
+}
+
+func (a *Action) signer(in Inputs) (intent.Signer, error) {
+	if in.Signer == signerKey {
+		signer, err := intent.NewKeySigner([]byte(in.SigningKey))
+		if err != nil {
+			return nil, userError(err.Error(), "set the signing-key input to a PEM private key, ed25519 or ECDSA P-256, from a secret")
+		}
+		return signer, nil
+	}
+	return intent.NewGitHubSigner(func(ctx context.Context, audience string) (string, error) {
+		token, err := a.IDToken(ctx, audience)
+		if err != nil {
+			return "", err
+		}
+		a.github().AddMask(token)
+		return token, nil
+	}), nil
+}
+
+func (a *Action) github() *githubactions.Action {
+	return githubactions.New(githubactions.WithGetenv(a.Getenv), githubactions.WithWriter(a.Out))
+}
+
+func (a *Action) infof(format string, args ...any) {
+	a.github().Infof("%s", quiet(fmt.Sprintf(format, args...)))
+}
+
+// short is a commit as people name it.
+func short(commit string) string { return commit[:min(len(commit), 7)] }

@@ -1,0 +1,189 @@
+package github
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/hashicorp/go-retryablehttp"
+)
+
+// credential is who a request is sent as.
+type credential interface {
+	// token is valid for repository ("owner/name").
+	token(ctx context.Context, repository string) (string, error)
+	// rejected notes that GitHub answered 401 to token and says whether a new one might be accepted.
+	rejected(repository, token string) bool
+}
+
+// fixedToken is a credential that somebody else made, and that cannot be renewed.
+type fixedToken string
+
+func (t fixedToken) token(context.Context, string) (string, error) { return string(t), nil }
+func (fixedToken) rejected(string, string) bool                    { return false }
+
+// call is one request to the API.
+type call struct {
+	method     string
+	path       string // below the base address, escaped
+	query      url.Values
+	repository string // decides the credential, unless bearer is set
+	bearer     string // an App's JWT: not renewed, and not a write in GitHub's sense
+	body       any    // sent as JSON unless nil
+	recheck    func(context.Context) error
+}
+
+func (cl call) write() bool { return cl.method != http.MethodGet && cl.bearer == "" }
+
+// do sends cl and decodes the answer into out. A rejected token is renewed once.
+func (c *Client) do(ctx context.Context, cl call, out any) error {
+	token := cl.bearer
+	for renewed := false; ; renewed = true {
+		if cl.bearer == "" {
+			var err error
+			if token, err = c.credential.token(ctx, cl.repository); err != nil {
+				return err
+			}
+		}
+		body, err := c.send(ctx, cl, token)
+		if err == nil {
+			return decode(cl, body, out)
+		}
+		refused, ok := errors.AsType[*APIError](err)
+		unauthorized := ok && refused.Status == http.StatusUnauthorized && cl.bearer == ""
+		if !unauthorized || !c.credential.rejected(cl.repository, token) || renewed {
+			return err
+		}
+	}
+}
+
+func decode(cl call, body []byte, out any) error {
+	if out == nil {
+		return nil
+	}
+	if err := json.Unmarshal(body, out); err != nil {
+		return fmt.Errorf("decoding the answer to %s %s: %w", cl.method, cl.path, err)
+	}
+	return nil
+}
+
+// send waits for its turn, sends cl with its retries, and returns the body of a 2xx answer.
+func (c *Client) send(ctx context.Context, cl call, token string) ([]byte, error) {
+	if cl.write() {
+		if err := c.writes.enter(ctx, c.now(), c.pace.WriteSpacing); err != nil {
+			return nil, fmt.Errorf("%s %s: waiting for other writes: %w", cl.method, cl.path, err)
+		}
+		defer func() { c.writes.leave(c.now()) }()
+	}
+	blocked := c.limit.remaining(c.now())
+	if blocked > c.pace.MaxWait {
+		return nil, &RateLimitedError{RetryAfter: blocked}
+	}
+	if err := pause(ctx, blocked); err != nil {
+		return nil, fmt.Errorf("%s %s: waiting for the rate limit: %w", cl.method, cl.path, err)
+	}
+	return c.exchange(ctx, cl, token, &tries{client: c, write: cl.write(), recheck: cl.recheck, waited: blocked})
+}
+
+func (c *Client) exchange(ctx context.Context, cl call, token string, t *tries) ([]byte, error) {
+	req, err := c.request(ctx, cl, token)
+	if err != nil {
+		return nil, err
+	}
+	address := req.URL.String()
+	cached, known := c.etags.lookup(address)
+	if known && cl.method == http.MethodGet {
+		req.Header.Set("If-None-Match", cached.etag)
+	}
+	started := c.now()
+	resp, err := t.retrying().Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("%s %s: %w", cl.method, cl.path, withoutURL(err))
+	}
+	defer resp.Body.Close() //nolint:errcheck // read to its end or given up: nothing is left to lose
+	c.logger.Debug("github answered", "phase", cl.method+" "+cl.path, "reason", resp.Status, "duration", c.now().Sub(started))
+	body, err := readCapped(resp.Body)
+	if err != nil {
+		return nil, fmt.Errorf("%s %s: reading the answer: %w", cl.method, cl.path, err)
+	}
+	switch {
+	case t.limited > 0:
+		return nil, &RateLimitedError{RetryAfter: t.limited}
+	case resp.StatusCode == http.StatusNotModified && known:
+		return cached.body, nil
+	case resp.StatusCode < 200 || resp.StatusCode > 299:
+		return nil, apiErrorFrom(resp, cl.method, cl.path, body)
+	}
+	if cl.method == http.MethodGet {
+		c.etags.store(address, resp.Header.Get("Etag"), body)
+	}
+	return body, nil
+}
+
+func (c *Client) request(ctx context.Context, cl call, token string) (*retryablehttp.Request, error) {
+	address := c.base.String() + cl.path
+	if len(cl.query) > 0 {
+		address += "?" + cl.query.Encode()
+	}
+	var body any
+	if cl.body != nil {
+		encoded, err := json.Marshal(cl.body)
+		if err != nil {
+			return nil, fmt.Errorf("encoding %s %s: %w", cl.method, cl.path, err)
+		}
+		body = bytes.NewReader(encoded)
+	}
+	req, err := retryablehttp.NewRequestWithContext(ctx, cl.method, address, body)
+	if err != nil {
+		return nil, fmt.Errorf("preparing %s %s: %w", cl.method, cl.path, withoutURL(err))
+	}
+	req.Header.Set("Accept", "application/vnd.github+json")
+	req.Header.Set("Authorization", "Bearer "+token)
+	req.Header.Set("X-Github-Api-Version", apiVersion)
+	req.Header.Set("User-Agent", userAgent)
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	return req, nil
+}
+
+// repositoryPath is /repos/owner/name. What is not exactly two path segments is refused, so that no name from
+// outside can reach another endpoint.
+func repositoryPath(repository string) (string, error) {
+	owner, name, ok := strings.Cut(repository, "/")
+	bad := func(s string) bool { return s == "" || s == "." || s == ".." || strings.Contains(s, "/") }
+	if !ok || bad(owner) || bad(name) {
+		return "", fmt.Errorf("repository %q: want owner/name", repository)
+	}
+	return "/repos/" + url.PathEscape(owner) + "/" + url.PathEscape(name), nil
+}
+
+// readCapped reads all of r, which may be at most maxBodyBytes long.
+func readCapped(r io.Reader) ([]byte, error) {
+	body, err := io.ReadAll(io.LimitReader(r, maxBodyBytes+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(body) > maxBodyBytes {
+		return nil, errTooLarge
+	}
+	return body, nil
+}
+
+// boundedHTTP copies from, so that a timeout and a redirect rule can be set without the owner noticing.
+func boundedHTTP(from *http.Client) *http.Client {
+	bounded := http.Client{}
+	if from != nil {
+		bounded = *from
+	}
+	if bounded.Timeout <= 0 || bounded.Timeout > requestTimeout {
+		bounded.Timeout = requestTimeout
+	}
+	return &bounded
+}

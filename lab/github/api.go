@@ -1,0 +1,207 @@
+package github
+
+import (
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// apiRequest is one request that kept to the description and said who it is.
+type apiRequest struct {
+	http   *http.Request
+	params map[string]string
+	body   []byte
+	caller *token // nil for a request signed by the App itself
+}
+
+// reply is an answer before it is checked against the description.
+type reply struct {
+	status int
+	body   any
+	header http.Header
+}
+
+const documentationURL = "https://docs.github.com/rest"
+
+func fail(status int, message string) reply {
+	return reply{status: status, body: map[string]any{"message": message, "documentation_url": documentationURL, "status": strconv.Itoa(status)}}
+}
+
+// operation is a handler and what it asks of the caller. It runs with Server.mu held.
+type operation struct {
+	serve      func(*Server, *apiRequest) reply
+	asApp      bool   // the caller is the App itself, by JWT
+	permission string // "checks:write" …; empty: any valid token
+}
+
+func operations() map[string]operation {
+	return map[string]operation{
+		"GET /repos/{owner}/{repo}/installation":                  {serve: (*Server).getInstallation, asApp: true},
+		"POST /app/installations/{installation_id}/access_tokens": {serve: (*Server).createToken, asApp: true},
+		"GET /repos/{owner}/{repo}":                               {serve: (*Server).getRepository, permission: "metadata:read"},
+		"GET /rate_limit":                                         {serve: (*Server).getRateLimit},
+		"POST /repos/{owner}/{repo}/check-runs":                   {serve: (*Server).createCheckRun, permission: "checks:write"},
+		"PATCH /repos/{owner}/{repo}/check-runs/{check_run_id}":   {serve: (*Server).updateCheckRun, permission: "checks:write"},
+		"GET /repos/{owner}/{repo}/check-runs/{check_run_id}":     {serve: (*Server).getCheckRun, permission: "checks:read"},
+		"GET /repos/{owner}/{repo}/commits/{ref}/check-runs":      {serve: (*Server).listCheckRuns, permission: "checks:read"},
+		"POST /repos/{owner}/{repo}/statuses/{sha}":               {serve: (*Server).createStatus, permission: "statuses:write"},
+	}
+}
+
+// api is the way of one request: log → faults → contract → limits → caller → handler → contract → ETag.
+func (s *Server) api(w http.ResponseWriter, r *http.Request) {
+	entry := s.logRequest(r)
+	f := s.nextFault(r)
+	if f != nil {
+		if err := f.wait(r.Context()); err != nil {
+			return
+		}
+		if f.replaces() && !f.After {
+			f.answer(w)
+			s.logStatus(entry, f.Status)
+			return
+		}
+	}
+	w.Header().Set("X-Github-Request-Id", fmt.Sprintf("LAB:%d", entry))
+	w.Header().Set("X-Github-Media-Type", "github.v3; format=json")
+	status, header, body := s.answer(r)
+	s.logStatus(entry, status)
+	if f != nil && f.replaces() { // done, but the client must not learn it
+		f.answer(w)
+		return
+	}
+	for name, values := range header {
+		w.Header()[name] = values
+	}
+	w.WriteHeader(status)
+	if _, err := w.Write(body); err != nil {
+		s.logger.Debug("client went away", "error", err)
+	}
+}
+
+// answer runs the handler between the two checks of the contract.
+func (s *Server) answer(r *http.Request) (int, http.Header, []byte) {
+	x, err := s.contract.request(r)
+	if x == nil {
+		s.violate(r, "request", err)
+		return encoded(fail(http.StatusNotFound, "Not Found"))
+	}
+	if err != nil {
+		return encoded(fail(http.StatusUnprocessableEntity, "Validation Failed: "+s.violate(r, "request", err)))
+	}
+	rep := s.serve(r, x)
+	status, header, body := encoded(rep)
+	if r.Method == http.MethodGet && status == http.StatusOK {
+		etag := fmt.Sprintf(`W/"%x"`, sha256.Sum256(body))
+		header.Set("Etag", etag)
+		if r.Header.Get("If-None-Match") == etag {
+			status, body = http.StatusNotModified, nil
+			header.Del("Content-Type")
+		}
+	}
+	s.count(r, status, header)
+	if err := s.contract.response(r.Context(), x, status, header, body); err != nil {
+		return encoded(fail(http.StatusInternalServerError, "the stand-in broke GitHub's description: "+s.violate(r, "response", err)))
+	}
+	return status, header, body
+}
+
+func encoded(rep reply) (int, http.Header, []byte) {
+	body, err := json.Marshal(rep.body)
+	if err != nil {
+		return http.StatusInternalServerError, http.Header{}, []byte(`{"message":"encoding the answer"}`)
+	}
+	header := rep.header
+	if header == nil {
+		header = http.Header{}
+	}
+	header.Set("Content-Type", "application/json; charset=utf-8")
+	return rep.status, header, body
+}
+
+func (s *Server) serve(r *http.Request, x *exchange) reply {
+	op, ok := operations()[x.operation]
+	if !ok {
+		return fail(http.StatusNotFound, "Not Found")
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	req := &apiRequest{http: r, params: x.params, body: x.body}
+	bearer := bearerOf(r)
+	if op.asApp {
+		if err := s.verifyAppJWT(bearer); err != nil {
+			return fail(http.StatusUnauthorized, err.Error())
+		}
+		return op.serve(s, req)
+	}
+	caller, ok := s.state.Tokens[bearer]
+	if !ok || !s.now().Before(caller.ExpiresAt) {
+		return fail(http.StatusUnauthorized, "Bad credentials")
+	}
+	req.caller = caller
+	if limited, rep := s.limited(r, caller); limited {
+		return rep
+	}
+	if x.params["repo"] != "" && !s.mayReach(caller, x.params["owner"], x.params["repo"]) {
+		return fail(http.StatusNotFound, "Not Found")
+	}
+	if !caller.may(op.permission) {
+		return fail(http.StatusForbidden, "Resource not accessible by integration")
+	}
+	rep := op.serve(s, req)
+	if r.Method != http.MethodGet && rep.status < http.StatusBadRequest {
+		s.saver.changed()
+	}
+	return rep
+}
+
+func bearerOf(r *http.Request) string {
+	kind, value, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if strings.EqualFold(kind, "bearer") || strings.EqualFold(kind, "token") {
+		return strings.TrimSpace(value)
+	}
+	return ""
+}
+
+// may says whether the token has a permission like "checks:read"; write includes read.
+func (t *token) may(permission string) bool {
+	name, level, _ := strings.Cut(permission, ":")
+	granted := t.Permissions[name]
+	return permission == "" || name == "metadata" || granted == level || granted == "write"
+}
+
+func (s *Server) mayReach(t *token, owner, name string) bool {
+	repo := s.state.repository(owner, name)
+	if repo == nil || (t.Installation != 0 && repo.Installation != t.Installation) {
+		return false
+	}
+	if len(t.Repositories) == 0 {
+		return true
+	}
+	for _, allowed := range t.Repositories {
+		if strings.EqualFold(allowed, repo.fullName()) {
+			return true
+		}
+	}
+	return false
+}
+
+// timestamp is GitHub's form of a time, null for none.
+func timestamp(t time.Time) any {
+	if t.IsZero() {
+		return nil
+	}
+	return t.UTC().Format(time.RFC3339)
+}
+
+// text is null for nothing.
+func text(s string) any {
+	if s == "" {
+		return nil
+	}
+	return s
+}

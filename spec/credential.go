@@ -1,0 +1,34 @@
+package spec
+
+import "regexp"
+
+// credential is a shape that only secrets have.
+type credential struct {
+	what  string
+	shape *regexp.Regexp
+}
+
+// credentials returns the shapes that are refused wherever a file could carry a
+// value. They have to be certain: a refused value that is no secret stops a
+// deploy.
+func credentials() []credential {
+	return []credential{
+		{"an AWS access key", regexp.MustCompile(`\b(?:AKIA|ASIA)[0-9A-Z]{16}\b`)},
+		{"a GitHub token", regexp.MustCompile(`\b(?:gh[pousr]_[A-Za-z0-9_]{16,}|github_pat_[A-Za-z0-9_]{16,})`)},
+		{"a private key", regexp.MustCompile(`-----BEGIN [A-Z0-9 ]*PRIVATE KEY`)},
+		{"a Slack token", regexp.MustCompile(`\bxox[abeprs]-[A-Za-z0-9-]{10,}`)},
+		{"a Stripe key", regexp.MustCompile(`\b[rs]k_live_[A-Za-z0-9]{16,}`)},
+		// A password that starts with $ or { is a placeholder, filled in at run time.
+		{"a URL with a password", regexp.MustCompile(`\b[a-z][a-z0-9+.-]*://[^\s/:@?#]*:[^\s/@?#${]+[^\s/@?#]*@`)},
+	}
+}
+
+// looksLikeCredential returns what value seems to hold, or nothing.
+func (p *parser) looksLikeCredential(value string) (what string, found bool) {
+	for _, c := range p.credentials {
+		if c.shape.MatchString(value) {
+			return c.what, true
+		}
+	}
+	return "", false
+}
