@@ -1,0 +1,127 @@
+// Package e2e tells stories over the real binaries: each script under testdata
+// is one promise. They run against a lab (lab/README.md) whose directory is in
+// LAB_DIR, with its program in LAB_BIN; `make test` brings one up.
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+func TestStories(t *testing.T) {
+	lab, dir := needLab(t)
+	var apps atomic.Int64
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata",
+		Setup: func(env *testscript.Env) error {
+			// Every story has an app and a repository of its own.
+			n := apps.Add(1)
+			id := fmt.Sprint(5000 + 100*int64(os.Getpid()%100000) + n)
+			env.Setenv("APP", "shop-"+id)
+			env.Setenv("REPOSITORY", "acme/shop-"+id)
+			env.Setenv("REPOSITORY_ID", id)
+			env.Setenv("NAMESPACE", "shop-"+id+"-production")
+			env.Setenv("LAB_DIR", dir)
+			env.Setenv("LAB", lab)
+			env.Setenv("PATH", filepath.Dir(lab)+":"+env.Getenv("PATH"))
+			for _, name := range []string{
+				"KUBECONFIG", "LAB_KUBECTL", "LAB_REGISTRY", "LAB_GITHUB_URL", "LAB_CA_BUNDLE", "DOCKER_CONFIG", "HOME", "XDG_CACHE_HOME",
+				"INHAUL_LAB_SOURCE", "LAB_BUILDER", "GOFLAGS", "GOPROXY",
+			} {
+				env.Setenv(name, os.Getenv(name))
+			}
+			env.Setenv("SSL_CERT_FILE", os.Getenv("LAB_CA_BUNDLE"))
+			return writeKeys(env.WorkDir)
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"publish": publish,
+			"kubectl": kubectl,
+			"output":  output,
+			"app":     app,
+		},
+		Condition: func(condition string) (bool, error) {
+			if condition == "builder" {
+				return os.Getenv("LAB_BUILDER") != "", nil
+			}
+			return false, fmt.Errorf("unknown condition %q", condition)
+		},
+	})
+}
+
+// needLab skips loudly without a lab; where nothing may be skipped it fails.
+func needLab(t *testing.T) (program, dir string) {
+	t.Helper()
+	program, dir = os.Getenv("LAB_BIN"), os.Getenv("LAB_DIR")
+	if program != "" && dir != "" {
+		return program, dir
+	}
+	if os.Getenv("INHAUL_NO_SKIP") != "" {
+		t.Fatal("LAB_BIN and LAB_DIR are not set, and nothing may be skipped here")
+	}
+	t.Skip("no lab: LAB_BIN and LAB_DIR are not set; `make test` brings one up")
+	return "", ""
+}
+
+// app writes a small inhaul.yaml for $APP into the working directory, with a
+// Dockerfile: app [changes to the file as OLD=>NEW ...].
+func app(ts *testscript.TestScript, neg bool, args []string) {
+	if neg {
+		ts.Fatalf("app cannot fail")
+	}
+	file := strings.ReplaceAll(`app: APP
+env:
+  GREETING: hello
+services:
+  web:
+    type: web
+    run: [httpd, -f, -p, "8080"]
+    port: 8080
+    replicas: 2
+    cpu: 10m
+    memory: 16Mi
+environments:
+  production:
+    branch: main
+  staging:
+    branch: develop
+`, "APP", ts.Getenv("APP"))
+	for _, arg := range args {
+		old, replacement, _ := strings.Cut(arg, "=>")
+		if !strings.Contains(file, old) {
+			ts.Fatalf("%q is not in the file", old)
+		}
+		file = strings.Replace(file, old, replacement, 1)
+	}
+	for name, content := range map[string]string{"inhaul.yaml": file, "Dockerfile": "FROM busybox:1.36\nCOPY inhaul.yaml /\nUSER 1000\n"} {
+		ts.Check(os.WriteFile(ts.MkAbs(name), []byte(content), 0o644))
+	}
+}
+
+// kubectl runs kubectl with the lab's kubeconfig.
+func kubectl(ts *testscript.TestScript, neg bool, args []string) {
+	program := ts.Getenv("LAB_KUBECTL")
+	if program == "" {
+		program = "kubectl"
+	}
+	if err := ts.Exec(program, args...); (err != nil) != neg {
+		ts.Fatalf("kubectl %s: %v", strings.Join(args, " "), err)
+	}
+}
+
+// output sets environment variables from the file of `lab run --outputs`, each
+// name with a prefix: output v1_ v1.txt
+func output(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: output PREFIX FILE")
+	}
+	for line := range strings.Lines(ts.ReadFile(args[1])) {
+		name, value, _ := strings.Cut(strings.TrimSpace(line), "=")
+		ts.Setenv(args[0]+name, value)
+	}
+}

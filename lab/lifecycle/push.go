@@ -1,0 +1,62 @@
+package lifecycle
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"net/http"
+	"os"
+	"strings"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+
+	"github.com/inhaul/inhaul/lab/layout"
+	"github.com/inhaul/inhaul/lab/registry"
+)
+
+// Push pushes an image to the lab's registry and returns REPOSITORY@DIGEST. A
+// reference without the registry's host gets it.
+func Push(ctx context.Context, lab *layout.Lab, reference string, img v1.Image) (string, error) {
+	if !strings.HasPrefix(reference, lab.Registry()+"/") {
+		reference = lab.Registry() + "/" + reference
+	}
+	tag, err := name.NewTag(reference)
+	if err != nil {
+		return "", fmt.Errorf("reading an image reference: %w", err)
+	}
+	options, err := remoteOptions(ctx, lab)
+	if err != nil {
+		return "", err
+	}
+	if err := remote.Write(tag, img, options...); err != nil {
+		return "", fmt.Errorf("pushing %s: %w", reference, err)
+	}
+	digest, err := img.Digest()
+	if err != nil {
+		return "", fmt.Errorf("hashing %s: %w", reference, err)
+	}
+	return tag.Context().Digest(digest.String()).Name(), nil
+}
+
+func remoteOptions(ctx context.Context, lab *layout.Lab) ([]remote.Option, error) {
+	ca, err := os.ReadFile(lab.CA())
+	if err != nil {
+		return nil, fmt.Errorf("reading the lab's authority: %w", err)
+	}
+	token, err := os.ReadFile(lab.TokenFile())
+	if err != nil {
+		return nil, fmt.Errorf("reading the registry's token: %w", err)
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(ca)
+	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}}
+	return []remote.Option{
+		remote.WithContext(ctx),
+		remote.WithTransport(transport),
+		remote.WithAuth(authn.FromConfig(authn.AuthConfig{Username: registry.Username, Password: strings.TrimSpace(string(token))})),
+	}, nil
+}

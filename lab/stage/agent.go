@@ -1,0 +1,318 @@
+package stage
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/inhaul/inhaul/lab/github"
+	"github.com/inhaul/inhaul/lab/layout"
+)
+
+// agentNamespace is where deploy/ installs the agent.
+const agentNamespace = "inhaul"
+
+// InCluster reports whether the agent runs as a pod. On simulated nodes it is a
+// process with the same service account.
+func (s *Stage) InCluster() bool { return s.Lab.Mode == layout.Real }
+
+// InstallAgent installs the agent from the manifests in deploy/, and returns
+// when it leads. It may be called again with a newer build.
+func (s *Stage) InstallAgent(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
+	defer cancel()
+	overlay, err := s.overlay(ctx)
+	if err != nil {
+		return err
+	}
+	if _, err := s.Kubectl(ctx, "", "apply", "--server-side", "--force-conflicts", "-k", overlay); err != nil {
+		return err
+	}
+	for _, crd := range []string{"apps.inhaul.dev", "releases.inhaul.dev"} {
+		if _, err := s.Kubectl(ctx, "", "wait", "--for=condition=Established", "--timeout=60s", "crd/"+crd); err != nil {
+			return err
+		}
+	}
+	if s.InCluster() {
+		_, err = s.Kubectl(ctx, "", "-n", agentNamespace, "rollout", "status", "deployment/inhaul-agent", "--timeout=180s")
+		return err
+	}
+	return s.startProcess(ctx)
+}
+
+// overlay writes the kustomization that fits deploy/ to the lab: the image, the
+// stand-in's address, credentials, and the sidecar that makes the lab's
+// loopback addresses mean the same inside the pod.
+func (s *Stage) overlay(ctx context.Context) (string, error) {
+	dir := s.Lab.Path("stage", "overlay")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", err
+	}
+	base, err := filepath.Rel(dir, filepath.Join(s.Source, "deploy"))
+	if err != nil {
+		return "", err
+	}
+	image, replicas := "inhaul-agent:lab", 0
+	if s.InCluster() {
+		replicas = 1
+		if image, err = s.buildImage(ctx); err != nil {
+			return "", err
+		}
+	}
+	copies := map[string]string{s.Lab.AppKeyFile(): "private-key.pem", filepath.Join(s.Lab.DockerConfig(), "config.json"): "config.json", s.Lab.CABundle(): "ca.crt"}
+	for from, to := range copies {
+		data, err := os.ReadFile(from)
+		if err != nil {
+			return "", err
+		}
+		if err := os.WriteFile(filepath.Join(dir, to), data, 0o600); err != nil {
+			return "", err
+		}
+	}
+	for name, content := range map[string]string{
+		"kustomization.yaml": fmt.Sprintf(kustomization, base),
+		"patch.yaml":         fmt.Sprintf(patch, replicas, image, s.githubURL(), github.AppID, s.Lab.SandboxImage, s.loopback(s.Lab.Ports.Registry), s.loopback(s.Lab.Ports.GitHub)),
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o644); err != nil {
+			return "", err
+		}
+	}
+	return dir, nil
+}
+
+func (s *Stage) githubURL() string { return "http://" + s.Lab.GitHub() }
+
+// loopback forwards a port of the pod's own loopback to the node.
+func (s *Stage) loopback(port int) string {
+	return fmt.Sprintf("127.0.0.1:%d=%s:%d", port, layout.NodeAddress, port)
+}
+
+const kustomization = `apiVersion: kustomize.config.k8s.io/v1beta1
+kind: Kustomization
+namespace: inhaul
+resources: [%q]
+generatorOptions: {disableNameSuffixHash: true}
+secretGenerator:
+  - {name: lab-github-app, files: [private-key.pem]}
+  - {name: lab-registry, files: [config.json]}
+configMapGenerator:
+  - {name: lab-ca, files: [ca.crt]}
+patches:
+  - {path: patch.yaml, target: {kind: Deployment, name: inhaul-agent}}
+`
+
+const patch = `apiVersion: apps/v1
+kind: Deployment
+metadata: {name: inhaul-agent}
+spec:
+  replicas: %d
+  template:
+    spec:
+      containers:
+        - name: agent
+          image: %s
+          env:
+            - {name: INHAUL_GITHUB_API_URL, value: %q}
+            - {name: INHAUL_GITHUB_APP_ID, value: "%d"}
+            - {name: INHAUL_GITHUB_APP_KEY_FILE, value: /lab/github/private-key.pem}
+            - {name: DOCKER_CONFIG, value: /lab/registry}
+            - {name: SSL_CERT_FILE, value: /lab/ca/ca.crt}
+          volumeMounts:
+            - {name: lab-github-app, mountPath: /lab/github}
+            - {name: lab-registry, mountPath: /lab/registry}
+            - {name: lab-ca, mountPath: /lab/ca}
+      initContainers:
+        - name: lab-loopback # before the agent, and for as long as it
+          image: %s
+          restartPolicy: Always
+          args: [forward, %q, %q]
+          securityContext: {runAsNonRoot: true, runAsUser: 65532, allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: {drop: [ALL]}, seccompProfile: {type: RuntimeDefault}}
+      volumes:
+        - {name: lab-github-app, secret: {secretName: lab-github-app}}
+        - {name: lab-registry, secret: {secretName: lab-registry}}
+        - {name: lab-ca, configMap: {name: lab-ca}}
+`
+
+// buildImage builds the agent's image with our Dockerfile, around the binary
+// that Build made, and returns it by digest.
+func (s *Stage) buildImage(ctx context.Context) (string, error) {
+	stage := s.Lab.Path("stage", "image")
+	if err := os.MkdirAll(stage, 0o755); err != nil {
+		return "", err
+	}
+	for from, to := range map[string]string{s.Bin("inhaul-agent"): "inhaul-agent", s.Lab.CABundle(): "ca-certificates.crt"} {
+		data, err := os.ReadFile(from)
+		if err != nil {
+			return "", err
+		}
+		if err := os.WriteFile(filepath.Join(stage, to), data, 0o755); err != nil {
+			return "", err
+		}
+	}
+	repository := s.Lab.Registry() + "/inhaul/agent"
+	metadata := filepath.Join(stage, "..", "image.json")
+	build := exec.CommandContext(ctx, s.Lab.Programs.Buildx, "build", "--push", "--provenance=false", "--metadata-file", metadata,
+		"--build-context", "build="+stage, "-t", repository+":cache-lab", s.Source)
+	build.Env = s.Environ()
+	if output, err := build.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("building the agent's image: %w\n%s", err, output)
+	}
+	data, err := os.ReadFile(metadata)
+	if err != nil {
+		return "", err
+	}
+	var built struct {
+		Digest string `json:"containerimage.digest"`
+	}
+	if err := json.Unmarshal(data, &built); err != nil || built.Digest == "" {
+		return "", fmt.Errorf("building the agent's image: no digest in %s", metadata)
+	}
+	return repository + "@" + built.Digest, nil
+}
+
+// startProcess runs the agent beside the cluster with a token of its service
+// account, so that its permissions are those of the manifests.
+func (s *Stage) startProcess(ctx context.Context) error {
+	token, err := s.Kubectl(ctx, "", "-n", agentNamespace, "create", "token", "inhaul-agent", "--duration=24h")
+	if err != nil {
+		return err
+	}
+	config, err := s.Kubectl(ctx, "", "config", "view", "--raw", "--minify", "-o", "json")
+	if err != nil {
+		return err
+	}
+	var kubeconfig map[string]any
+	if err := json.Unmarshal([]byte(config), &kubeconfig); err != nil {
+		return err
+	}
+	users, _ := kubeconfig["users"].([]any)
+	if len(users) != 1 {
+		return errors.New("the lab's kubeconfig has to have one user")
+	}
+	users[0].(map[string]any)["user"] = map[string]any{"token": strings.TrimSpace(token)}
+	data, err := json.Marshal(kubeconfig)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(s.agentKubeconfig(), data, 0o600); err != nil {
+		return err
+	}
+	_ = s.KillAgent() // of an earlier install
+	return s.StartAgent(ctx)
+}
+
+func (s *Stage) agentKubeconfig() string { return s.Lab.Path("stage", "agent.kubeconfig") }
+
+// StartAgent starts the agent's process; in a cluster the kubelet does that.
+func (s *Stage) StartAgent(ctx context.Context) error {
+	if s.InCluster() {
+		return nil
+	}
+	log, err := os.OpenFile(s.Lab.Log("agent"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	// Restarted like a container, for as long as its parent keeps its pid file.
+	loop := `while [ -e "$PIDFILE" ]; do "$AGENT" --kubeconfig "$AGENT_KUBECONFIG" & echo $! > "$PIDFILE"; wait $!; sleep 0.2; done`
+	command := exec.Command("/bin/sh", "-c", loop)
+	command.Env = append(s.Environ(),
+		"PIDFILE="+s.agentPID(), "AGENT="+s.Bin("inhaul-agent"), "AGENT_KUBECONFIG="+s.agentKubeconfig(),
+		"INHAUL_HEALTH_ADDR=-", "INHAUL_IDENTITY=lab", "INHAUL_GITHUB_API_URL="+s.githubURL(),
+		"INHAUL_GITHUB_APP_ID="+strconv.Itoa(github.AppID), "INHAUL_GITHUB_APP_KEY_FILE="+s.Lab.AppKeyFile(), "INHAUL_NAMESPACE="+agentNamespace,
+		"INHAUL_LOG_LEVEL=debug")
+	command.Stdout, command.Stderr = log, log
+	command.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := os.WriteFile(s.agentPID(), nil, 0o644); err != nil {
+		return err
+	}
+	if err := command.Start(); err != nil {
+		return fmt.Errorf("starting the agent: %w", err)
+	}
+	go func() { _ = command.Wait() }() // reap it if this process is still here
+	for {
+		data, err := os.ReadFile(s.agentPID())
+		if err == nil && strings.TrimSpace(string(data)) != "" {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+func (s *Stage) agentPID() string { return s.Lab.Path("stage", "agent.pid") }
+
+// StopAgent ends the agent's process for good.
+func (s *Stage) StopAgent() {
+	if s.InCluster() {
+		return
+	}
+	pid, err := s.pid()
+	_ = os.Remove(s.agentPID())
+	if err == nil {
+		_ = syscall.Kill(pid, syscall.SIGKILL)
+	}
+}
+
+// KillAgent kills the agent with SIGKILL; it is started again by the kubelet or
+// its loop. An error says that it does not run just now.
+func (s *Stage) KillAgent() error {
+	pid, err := s.pid()
+	if err != nil {
+		return err
+	}
+	return syscall.Kill(pid, syscall.SIGKILL)
+}
+
+// pid finds the agent. A pod's process is found by its command line among those
+// of the node's cgroup, so that no other process can be meant.
+func (s *Stage) pid() (int, error) {
+	if !s.InCluster() {
+		data, err := os.ReadFile(s.agentPID())
+		if err != nil {
+			return 0, err
+		}
+		pid, err := strconv.Atoi(strings.TrimSpace(string(data)))
+		if err != nil {
+			return 0, err
+		}
+		return pid, isAgent(pid, s.Bin("inhaul-agent"))
+	}
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		return 0, err
+	}
+	for _, entry := range entries {
+		pid, err := strconv.Atoi(entry.Name())
+		if err != nil || isAgent(pid, "/inhaul-agent") != nil {
+			continue
+		}
+		cgroup, err := os.ReadFile(filepath.Join("/proc", entry.Name(), "cgroup"))
+		if err == nil && strings.Contains(string(cgroup), layout.Cgroup) {
+			return pid, nil
+		}
+	}
+	return 0, errors.New("the agent does not run just now")
+}
+
+func isAgent(pid int, program string) error {
+	cmdline, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+	if err != nil {
+		return err
+	}
+	if argv0, _, _ := strings.Cut(string(cmdline), "\x00"); argv0 != program {
+		return fmt.Errorf("process %d is %q, not the agent", pid, argv0)
+	}
+	return nil
+}

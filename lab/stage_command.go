@@ -1,0 +1,177 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/inhaul/inhaul/lab/stage"
+)
+
+// agentCommand works on the agent of a lab.
+type agentCommand struct {
+	labFlags
+	Do string `arg:"" enum:"install,kill,stop" help:"install builds and starts it; kill is kill -9, it starts again; stop ends it."`
+}
+
+// Run does it.
+func (c *agentCommand) Run(m *machine, ctx *invocation) error {
+	s, err := c.stage(m)
+	if err != nil {
+		return err
+	}
+	switch c.Do {
+	case "kill":
+		return s.KillAgent()
+	case "stop":
+		s.StopAgent()
+		return nil
+	}
+	if err := s.Build(ctx); err != nil {
+		return err
+	}
+	return s.InstallAgent(ctx)
+}
+
+func (f labFlags) stage(m *machine) (*stage.Stage, error) {
+	dir, err := f.find(m)
+	if err != nil {
+		return nil, err
+	}
+	return m.stage(dir, m.out)
+}
+
+// allowCommand is the platform owner's word.
+type allowCommand struct {
+	labFlags
+	App          string `arg:"" help:"Name of the app."`
+	Repository   string `help:"owner/name." required:""`
+	RepositoryID int64  `help:"The repository's number." required:""`
+	PublicKey    string `help:"PEM file of a key that may sign besides GitHub." type:"existingfile"`
+}
+
+// Run writes the App resource.
+func (c *allowCommand) Run(m *machine, ctx *invocation) error {
+	s, err := c.stage(m)
+	if err != nil {
+		return err
+	}
+	app := stage.App{Name: c.App, Repository: c.Repository, RepositoryID: c.RepositoryID}
+	if c.PublicKey != "" {
+		key, err := os.ReadFile(c.PublicKey)
+		if err != nil {
+			return err
+		}
+		app.PublicKey = string(key)
+	}
+	return s.AllowApp(ctx, app)
+}
+
+// runCommand is a GitHub runner with one step.
+type runCommand struct {
+	labFlags
+	Repository   string            `help:"owner/name." required:""`
+	RepositoryID int64             `help:"The repository's number." required:""`
+	Ref          string            `help:"Git ref of the push." default:"refs/heads/main"`
+	Rerun        int64             `help:"Number of a run to run again."`
+	NoIDToken    bool              `help:"Leave out the permission id-token: write."`
+	Input        map[string]string `help:"Inputs of the Action." mapsep:"none"`
+	Outputs      string            `help:"File for the step's outputs, one name=value a line, and run and commit." type:"path"`
+	Command      []string          `arg:"" optional:"" passthrough:"" help:"The step (default: the Action)."`
+}
+
+// Run commits what is in the working directory, and runs the workflow on it.
+func (c *runCommand) Run(m *machine, ctx *invocation) error {
+	s, err := c.stage(m)
+	if err != nil {
+		return err
+	}
+	dir, err := os.Getwd()
+	if err != nil {
+		return err
+	}
+	if c.Rerun == 0 {
+		if _, err := stage.Commit(ctx, dir, "change"); err != nil {
+			return err
+		}
+	}
+	w := stage.Workflow{
+		Repository: c.Repository, RepositoryID: c.RepositoryID, Dir: dir, Ref: c.Ref, RunID: c.Rerun, NoIDToken: c.NoIDToken,
+		Inputs: c.Input, Command: slices.DeleteFunc(c.Command, func(arg string) bool { return arg == "--" }),
+	}
+	if _, given := c.Input["image"]; !given {
+		if err := s.ImageWithoutBuilder(ctx, &w); err != nil {
+			return err
+		}
+	}
+	result, err := s.Run(ctx, w)
+	if err != nil {
+		return err
+	}
+	if c.Outputs != "" {
+		var b strings.Builder
+		fmt.Fprintf(&b, "run=%d\ncommit=%s\n", result.RunID, result.Commit)
+		for _, name := range slices.Sorted(maps.Keys(result.Outputs)) {
+			fmt.Fprintf(&b, "%s=%s\n", name, result.Outputs[name])
+		}
+		if err := os.WriteFile(c.Outputs, []byte(b.String()), 0o644); err != nil {
+			return err
+		}
+	}
+	if result.ExitCode != 0 {
+		return exitCode(result.ExitCode)
+	}
+	return nil
+}
+
+// exitCode ends lab as the step ended.
+type exitCode int
+
+func (e exitCode) Error() string { return fmt.Sprintf("the step ended with exit code %d", int(e)) }
+
+// checksCommand shows the check runs of a commit.
+type checksCommand struct {
+	labFlags
+	Repository string `help:"owner/name." required:""`
+	Commit     string `arg:"" help:"The commit (default: HEAD of the working directory)." optional:""`
+}
+
+// Run waits until every check run of the commit is complete, and prints them.
+func (c *checksCommand) Run(m *machine, ctx *invocation) error {
+	s, err := c.stage(m)
+	if err != nil {
+		return err
+	}
+	if c.Commit == "" {
+		dir, err := os.Getwd()
+		if err != nil {
+			return err
+		}
+		if c.Commit, err = stage.Head(ctx, dir); err != nil {
+			return err
+		}
+	}
+	deadline, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	defer cancel()
+	for {
+		runs, err := s.CheckRuns(deadline, c.Repository, c.Commit)
+		if err != nil {
+			return err
+		}
+		if len(runs) > 0 && !slices.ContainsFunc(runs, func(r stage.CheckRun) bool { return r.Status != "completed" }) {
+			for _, r := range runs {
+				fmt.Fprintf(m.out, "%s: %s: %s\n%s\n%s\n", r.Name, r.Conclusion, r.Output.Title, r.Output.Summary, r.Output.Text)
+			}
+			return nil
+		}
+		select {
+		case <-deadline.Done():
+			return fmt.Errorf("commit %s has %d check runs, and not all are complete", c.Commit, len(runs))
+		case <-time.After(300 * time.Millisecond):
+		}
+	}
+}
