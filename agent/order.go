@@ -147,7 +147,7 @@ func (h History) late(p intent.Predicate) Decision {
 		return h.superseded("order: run number", fmt.Sprintf("run number %d of the workflow, and number %d is admitted already", run.RunNumber, highest))
 	case !again && run.RunID <= h.Marks.LastRunID:
 		return h.superseded("order: run id", fmt.Sprintf("run %d, and run %d is admitted already", run.RunID, h.Marks.LastRunID))
-	case !h.Marks.LastRollbackAt.IsZero() && run.EventAt.Before(h.Marks.LastRollbackAt):
+	case run.EventAt.Before(h.Marks.LastRollbackAt.Truncate(time.Second)): // GitHub tells the time of a push in whole seconds
 		d := h.superseded("order: a rollback holds", fmt.Sprintf(
 			"the event is of %s, and a rollback of %s holds until something newer is pushed", stamp(run.EventAt), stamp(h.Marks.LastRollbackAt)))
 		d.By = h.Marks.LastRollbackBy

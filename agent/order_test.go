@@ -175,7 +175,7 @@ func checkAdmission(rt *rapid.T, l testLine, before LineMarks, r run, d Decision
 	if r.attempt == 1 && r.id <= before.LastRunID {
 		rt.Fatalf("first attempt of run %d was admitted after run %d", r.id, before.LastRunID)
 	}
-	if r.attempt == 1 && r.eventAt.Before(before.LastRollbackAt) {
+	if r.attempt == 1 && r.eventAt.Before(before.LastRollbackAt.Truncate(time.Second)) {
 		rt.Fatalf("run %d undid a rollback: event %s, rollback %s", r.number, r.eventAt, before.LastRollbackAt)
 	}
 	after := l.history.Marks

@@ -73,7 +73,7 @@ func serve(ctx context.Context, s settings, logger *slog.Logger) error {
 	group.Go(func() error { return health.serve(ctx, s.healthAddress) })
 	group.Go(func() error { return client.Start(ctx) })
 	group.Go(func() error {
-		if err := client.Synced(ctx); err != nil {
+		if err := client.WaitSynced(ctx); err != nil {
 			return err
 		}
 		health.ready.Store(true)

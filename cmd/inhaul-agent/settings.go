@@ -88,14 +88,14 @@ func parse(args []string, getenv func(string) string) (settings, error) {
 	return s, s.parseApp(getenv)
 }
 
-// parseApp reads the GitHub App; id and key come together or not at all.
+// parseApp reads the GitHub App, if there is one.
 func (s *settings) parseApp(getenv func(string) string) error {
 	id, file := getenv("INHAUL_GITHUB_APP_ID"), getenv("INHAUL_GITHUB_APP_KEY_FILE")
-	if id == "" && file == "" {
+	if id == "" {
 		return nil
 	}
-	if id == "" || file == "" {
-		return errors.New("INHAUL_GITHUB_APP_ID and INHAUL_GITHUB_APP_KEY_FILE belong together, and one of them is empty")
+	if file == "" {
+		return errors.New("INHAUL_GITHUB_APP_ID is set and INHAUL_GITHUB_APP_KEY_FILE is not: they belong together")
 	}
 	var err error
 	if s.githubAppID, err = strconv.ParseInt(id, 10, 64); err != nil || s.githubAppID < 1 {

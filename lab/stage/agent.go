@@ -78,8 +78,8 @@ func (s *Stage) overlay(ctx context.Context) (string, error) {
 		}
 	}
 	for name, content := range map[string]string{
-		"kustomization.yaml": fmt.Sprintf(kustomization, base),
-		"patch.yaml":         fmt.Sprintf(patch, replicas, image, s.githubURL(), github.AppID, s.Lab.SandboxImage, s.loopback(s.Lab.Ports.Registry), s.loopback(s.Lab.Ports.GitHub)),
+		"kustomization.yaml": fmt.Sprintf(kustomization, base, github.AppID),
+		"patch.yaml":         fmt.Sprintf(patch, replicas, image, s.githubURL(), s.Lab.SandboxImage, s.loopback(s.Lab.Ports.Registry), s.loopback(s.Lab.Ports.GitHub)),
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o644); err != nil {
 			return "", err
@@ -101,8 +101,8 @@ namespace: inhaul
 resources: [%q]
 generatorOptions: {disableNameSuffixHash: true}
 secretGenerator:
-  - {name: lab-github-app, files: [private-key.pem]}
-  - {name: lab-registry, files: [config.json]}
+  - {name: inhaul-github-app, literals: [app-id=%d], files: [private-key.pem]}
+  - {name: inhaul-registry, type: kubernetes.io/dockerconfigjson, files: [.dockerconfigjson=config.json]}
 configMapGenerator:
   - {name: lab-ca, files: [ca.crt]}
 patches:
@@ -121,13 +121,8 @@ spec:
           image: %s
           env:
             - {name: INHAUL_GITHUB_API_URL, value: %q}
-            - {name: INHAUL_GITHUB_APP_ID, value: "%d"}
-            - {name: INHAUL_GITHUB_APP_KEY_FILE, value: /lab/github/private-key.pem}
-            - {name: DOCKER_CONFIG, value: /lab/registry}
             - {name: SSL_CERT_FILE, value: /lab/ca/ca.crt}
           volumeMounts:
-            - {name: lab-github-app, mountPath: /lab/github}
-            - {name: lab-registry, mountPath: /lab/registry}
             - {name: lab-ca, mountPath: /lab/ca}
       initContainers:
         - name: lab-loopback # before the agent, and for as long as it
@@ -136,8 +131,6 @@ spec:
           args: [forward, %q, %q]
           securityContext: {runAsNonRoot: true, runAsUser: 65532, allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: {drop: [ALL]}, seccompProfile: {type: RuntimeDefault}}
       volumes:
-        - {name: lab-github-app, secret: {secretName: lab-github-app}}
-        - {name: lab-registry, secret: {secretName: lab-registry}}
         - {name: lab-ca, configMap: {name: lab-ca}}
 `
 

@@ -1,0 +1,173 @@
+package cluster
+
+import (
+	"encoding/json"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/inhaul/inhaul/agent"
+	"github.com/inhaul/inhaul/api/v1alpha1"
+)
+
+// fill sets every field that v has, so that a field which the mapping forgets
+// is seen.
+func fill(v reflect.Value, seed *int64) {
+	*seed++
+	if v.Type() == reflect.TypeFor[time.Time]() {
+		v.Set(reflect.ValueOf(time.Date(2026, 11, 23, 1, 2, 3, int(*seed)*1000, time.UTC)))
+		return
+	}
+	switch v.Kind() {
+	case reflect.Struct:
+		for i := range v.NumField() {
+			fill(v.Field(i), seed)
+		}
+	case reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		fill(v.Elem(), seed)
+	case reflect.Slice:
+		v.Set(reflect.MakeSlice(v.Type(), 2, 2))
+		for i := range v.Len() {
+			fill(v.Index(i), seed)
+		}
+	case reflect.Map:
+		v.Set(reflect.MakeMap(v.Type()))
+		key, value := reflect.New(v.Type().Key()).Elem(), reflect.New(v.Type().Elem()).Elem()
+		fill(key, seed)
+		fill(value, seed)
+		v.SetMapIndex(key, value)
+	case reflect.String:
+		v.SetString("text" + strings.Repeat("x", int(*seed%5)) + string(rune('a'+*seed%26)))
+	case reflect.Int, reflect.Int64, reflect.Int32:
+		v.SetInt(*seed)
+	case reflect.Bool:
+		v.SetBool(true)
+	default:
+		panic("fill cannot set a " + v.Kind().String())
+	}
+}
+
+func filled[T any]() T {
+	var v T
+	var seed int64
+	fill(reflect.ValueOf(&v).Elem(), &seed)
+	return v
+}
+
+func TestReleaseRoundTrip(t *testing.T) {
+	t.Parallel()
+	want := filled[agent.Release]()
+	encoded, err := json.Marshal(releaseResource(want))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var stored v1alpha1.Release
+	if err := json.Unmarshal(encoded, &stored); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, domainRelease(&stored)); diff != "" {
+		t.Errorf("lost on the way through the API server (-want +got):\n%s", diff)
+	}
+}
+
+func TestReleaseRoundTripOfWhatIsEmpty(t *testing.T) {
+	t.Parallel()
+	want := agent.Release{Status: agent.Status{Phase: agent.Pending}}
+	if diff := cmp.Diff(want, domainRelease(releaseResource(agent.Release{})), cmpopts.EquateEmpty()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestReleaseWithoutStatusIsPending(t *testing.T) {
+	t.Parallel()
+	at := time.Date(2026, 11, 23, 1, 2, 3, 4000, time.UTC)
+	timeline := []agent.Moment{{Step: agent.StepNoticed, At: at}, {Step: agent.StepVerified, At: at.Add(time.Second)}}
+	o := releaseResource(agent.Release{Status: agent.Status{Timeline: timeline}})
+	if err := keepEarlyTimeline(o); err != nil {
+		t.Fatal(err)
+	}
+	o.Status = v1alpha1.ReleaseStatus{} // creating drops it
+	got := domainRelease(o).Status
+	if diff := cmp.Diff(agent.Status{Phase: agent.Pending, Timeline: timeline}, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	o.Annotations[annotationTimeline] = "edited by hand"
+	if got := domainRelease(o).Status; len(got.Timeline) != 0 || got.Phase != agent.Pending {
+		t.Errorf("got %+v, want Pending without moments", got)
+	}
+}
+
+func TestStatusKeepsToTheSchema(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("ü", 20_000)
+	status := statusResource(agent.Status{Message: long, Cause: &agent.Cause{
+		Message: long, Next: long, Log: long, Events: strings.Split(strings.Repeat("event\n", 30)+long, "\n"),
+	}})
+	sizes := map[string][2]int{
+		"message": {len(status.Message), v1alpha1.MaxMessage},
+		"cause":   {len(status.Cause.Message), v1alpha1.MaxMessage},
+		"next":    {len(status.Cause.Next), v1alpha1.MaxMessage},
+		"log":     {len(status.Cause.Log), v1alpha1.MaxLog},
+		"events":  {len(status.Cause.Events), v1alpha1.MaxEvents},
+		"event":   {len(status.Cause.Events[9]), v1alpha1.MaxEvent},
+	}
+	for name, size := range sizes {
+		if size[0] > size[1] || size[0] < size[1]-5 {
+			t.Errorf("%s: got %d, want about %d", name, size[0], size[1])
+		}
+	}
+}
+
+func TestAppRoundTrip(t *testing.T) {
+	t.Parallel()
+	want := filled[agent.App]()
+	o := &v1alpha1.App{}
+	o.Name, o.Generation = want.Name, want.Generation
+	o.Spec = v1alpha1.AppSpec{Intents: want.Intents, Images: want.Images, History: want.History}
+	for _, s := range want.Signers {
+		o.Spec.Signers = append(o.Spec.Signers, v1alpha1.Signer(s))
+	}
+	for _, r := range want.Rules {
+		o.Spec.Rules = append(o.Spec.Rules, v1alpha1.Rule(r))
+	}
+	for _, e := range want.Environments {
+		o.Spec.Environments = append(o.Spec.Environments, v1alpha1.Environment(e))
+	}
+	o.Status = appStatusResource(want.Status)
+	encoded, err := json.Marshal(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var stored v1alpha1.App
+	if err := json.Unmarshal(encoded, &stored); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, domainApp(&stored)); diff != "" {
+		t.Errorf("lost on the way through the API server (-want +got):\n%s", diff)
+	}
+}
+
+func TestAppKeepsItsNewestRefusals(t *testing.T) {
+	t.Parallel()
+	var status agent.AppStatus
+	for i := range 2 * v1alpha1.MaxRefusals {
+		status.Refusals = append(status.Refusals, agent.Refusal{RunID: int64(i)})
+	}
+	got := appStatusResource(status).Refusals
+	if len(got) != v1alpha1.MaxRefusals || got[len(got)-1].RunID != 2*v1alpha1.MaxRefusals-1 {
+		t.Errorf("got %d refusals, the last of run %d", len(got), got[len(got)-1].RunID)
+	}
+}
+
+func TestSummary(t *testing.T) {
+	t.Parallel()
+	lines := []agent.LineMarks{{Environment: "production", Current: 12}, {Environment: "new"}, {Environment: "staging", Current: 40}}
+	if got, want := summary(lines), "production #12, staging #40"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}

@@ -1,0 +1,255 @@
+package v1alpha1
+
+import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+// Release is the durable record of one admitted intent: what was asked for,
+// which never changes, and how it goes. It is named APP-NUMBER and lives in the
+// namespace of its environment.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:path=releases,singular=release,shortName=rel,categories=inhaul
+// +kubebuilder:printcolumn:name="Number",type=integer,JSONPath=`.spec.number`
+// +kubebuilder:printcolumn:name="Commit",type=string,JSONPath=`.spec.shortCommit`
+// +kubebuilder:printcolumn:name="Kind",type=string,JSONPath=`.spec.kind`
+// +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.spec.reason`
+// +kubebuilder:printcolumn:name="Phase",type=string,JSONPath=`.status.phase`
+// +kubebuilder:printcolumn:name="Message",type=string,JSONPath=`.status.message`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:printcolumn:name="Environment",type=string,JSONPath=`.spec.environment`,priority=1
+// +kubebuilder:printcolumn:name="Actor",type=string,JSONPath=`.spec.source.actor`,priority=1
+// +kubebuilder:printcolumn:name="Image",type=string,JSONPath=`.spec.image`,priority=1
+type Release struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// spec is what was asked for, by whom, and how that was verified. It never
+	// changes.
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="a release never changes: deploy again, or roll back"
+	Spec ReleaseSpec `json:"spec"`
+	// status is how the release goes. A release without one is Pending.
+	// +optional
+	Status ReleaseStatus `json:"status,omitempty"`
+}
+
+// ReleaseList is a list of Release.
+//
+// +kubebuilder:object:root=true
+type ReleaseList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []Release `json:"items"`
+}
+
+// ReleaseSpec is what was asked for.
+type ReleaseSpec struct {
+	// app is the name of the app.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	App string `json:"app"`
+	// environment is the name of the environment.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Environment string `json:"environment"`
+	// number counts the releases of the app in the environment, from 1.
+	// +kubebuilder:validation:Minimum=1
+	Number int `json:"number"`
+	// intent is the digest of the admitted intent.
+	// +kubebuilder:validation:MaxLength=128
+	// +kubebuilder:validation:Pattern=`^sha256:[0-9a-f]{64}$`
+	Intent string `json:"intent"`
+	// kind is what was asked for.
+	// +kubebuilder:validation:Enum=deploy;rollback;destroy
+	Kind string `json:"kind"`
+	// reason is why ordering admitted the intent.
+	// +optional
+	// +kubebuilder:validation:Enum=Newest;Rollback;Redeploy;Forced
+	Reason string `json:"reason,omitempty"`
+	// restore is the number of the release that this one brings back.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	Restore int `json:"restore,omitempty"`
+	// note says more about how ordering came to the reason.
+	// +optional
+	// +kubebuilder:validation:MaxLength=4096
+	Note string `json:"note,omitempty"`
+	// rule names the App's rule that allowed the intent.
+	// +optional
+	// +kubebuilder:validation:MaxLength=256
+	Rule string `json:"rule,omitempty"`
+	// image is the image that runs, by digest.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	Image string `json:"image,omitempty"`
+	// shortCommit is the beginning of the commit, for people.
+	// +optional
+	// +kubebuilder:validation:MaxLength=7
+	ShortCommit string `json:"shortCommit,omitempty"`
+	// source is the workflow run that asked.
+	Source Source `json:"source"`
+	// definition is the app as it is meant in the environment.
+	// +optional
+	Definition Definition `json:"definition,omitzero"`
+	// issuedAt is when the intent was signed.
+	// +optional
+	IssuedAt *metav1.MicroTime `json:"issuedAt,omitempty"`
+	// evidence is how the intent was verified.
+	// +optional
+	Evidence Evidence `json:"evidence,omitzero"`
+}
+
+// Source is the workflow run that asked for a release.
+type Source struct {
+	// repository is the repository's name, "owner/name".
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	Repository string `json:"repository,omitempty"`
+	// repositoryID is GitHub's number of the repository.
+	// +optional
+	RepositoryID int64 `json:"repositoryID,omitempty"`
+	// repositoryOwnerID is GitHub's number of the owner.
+	// +optional
+	RepositoryOwnerID int64 `json:"repositoryOwnerID,omitempty"`
+	// ref is the full ref, "refs/heads/main".
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	Ref string `json:"ref,omitempty"`
+	// commit is the commit that was built.
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	Commit string `json:"commit,omitempty"`
+	// headCommit is the head of the pull request, if it was one.
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	HeadCommit string `json:"headCommit,omitempty"`
+	// event is the name of the event, "push".
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	Event string `json:"event,omitempty"`
+	// eventAt is when the event happened, by its payload.
+	// +optional
+	EventAt *metav1.MicroTime `json:"eventAt,omitempty"`
+	// workflowRef names the workflow and its ref.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	WorkflowRef string `json:"workflowRef,omitempty"`
+	// jobWorkflowRef names the reusable workflow, if the job was in one.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	JobWorkflowRef string `json:"jobWorkflowRef,omitempty"`
+	// runID is GitHub's number of the workflow run.
+	// +optional
+	RunID int64 `json:"runID,omitempty"`
+	// runNumber counts the runs of the workflow.
+	// +optional
+	RunNumber int64 `json:"runNumber,omitempty"`
+	// runAttempt is 1 at first and grows with every re-run.
+	// +optional
+	RunAttempt int64 `json:"runAttempt,omitempty"`
+	// actor started the first attempt.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	Actor string `json:"actor,omitempty"`
+	// triggeringActor started this attempt; recorded, never trusted.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	TriggeringActor string `json:"triggeringActor,omitempty"`
+	// githubEnvironment is the GitHub environment of the job.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	GitHubEnvironment string `json:"githubEnvironment,omitempty"`
+	// pullRequest is the number of the pull request, if it was one.
+	// +optional
+	PullRequest int `json:"pullRequest,omitempty"`
+}
+
+// Definition is an app resolved for one environment.
+type Definition struct {
+	// name is the app's name in its inhaul.yaml.
+	// +optional
+	// +kubebuilder:validation:MaxLength=63
+	Name string `json:"name,omitempty"`
+	// services are the processes of the app.
+	// +optional
+	// +kubebuilder:validation:MaxItems=64
+	// +listType=map
+	// +listMapKey=name
+	Services []Service `json:"services,omitempty"`
+}
+
+// Service is one process of an app.
+type Service struct {
+	// name is the service's name in inhaul.yaml.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name"`
+	// type says how the service is run.
+	// +kubebuilder:validation:Enum=web;worker
+	Type string `json:"type"`
+	// shell is a command that goes through a shell.
+	// +optional
+	// +kubebuilder:validation:MaxLength=65536
+	Shell string `json:"shell,omitempty"`
+	// exec is a command that is run as it stands.
+	// +optional
+	// +kubebuilder:validation:MaxItems=1024
+	// +kubebuilder:validation:items:MaxLength=65536
+	// +listType=atomic
+	Exec []string `json:"exec,omitempty"`
+	// port is where a web service listens.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=65535
+	Port int `json:"port,omitempty"`
+	// replicas is how many pods run.
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=10000
+	Replicas int `json:"replicas"`
+	// cpu is the requested CPU, a Kubernetes quantity.
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	CPU string `json:"cpu,omitempty"`
+	// memory is the requested memory and its limit, a Kubernetes quantity.
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	Memory string `json:"memory,omitempty"`
+	// healthPath is the path that says by HTTP when a pod is ready.
+	// +optional
+	// +kubebuilder:validation:MaxLength=2048
+	HealthPath string `json:"healthPath,omitempty"`
+	// healthTimeout is how long a new pod may take to be ready, a duration.
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	HealthTimeout string `json:"healthTimeout,omitempty"`
+	// env are the environment variables; never secret values.
+	// +optional
+	// +kubebuilder:validation:MaxProperties=1024
+	Env map[string]string `json:"env,omitempty"`
+}
+
+// Evidence is how an intent was verified.
+type Evidence struct {
+	// scheme is the way of signing.
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	Scheme string `json:"scheme,omitempty"`
+	// keyID names the key that verified the signature.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	KeyID string `json:"keyID,omitempty"`
+	// issuer is the issuer of the token.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	Issuer string `json:"issuer,omitempty"`
+	// tokenID is the token's own id: no token counts twice.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	TokenID string `json:"tokenID,omitempty"`
+	// issuedAt is when the token was issued.
+	// +optional
+	IssuedAt *metav1.MicroTime `json:"issuedAt,omitempty"`
+	// claims are the token's claims that policy looks at.
+	// +optional
+	// +kubebuilder:validation:MaxProperties=128
+	Claims map[string]string `json:"claims,omitempty"`
+}
