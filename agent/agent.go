@@ -47,13 +47,14 @@ type Agent struct {
 	lines   *turns[Line]
 	reports *turns[string] // by app
 
-	mu   sync.Mutex
-	seen map[string]time.Time // tags that wait for a key, by when they were first seen
+	mu      sync.Mutex
+	seen    map[string]time.Time // tags that wait for a key, by when they were first seen
+	spurned map[string]bool      // tags that were refused and leave no mark, "app tag"
 }
 
 // New is an agent over the given ports.
 func New(ports Ports, config Config) *Agent {
-	return &Agent{Ports: ports, config: config, log: config.Logger, seen: map[string]time.Time{}}
+	return &Agent{Ports: ports, config: config, log: config.Logger, seen: map[string]time.Time{}, spurned: map[string]bool{}}
 }
 
 // Run works until ctx ends: every step that is under way stops at a point from

@@ -14,6 +14,7 @@ const settled = time.Minute
 // story is three pushes of which the third is broken, a re-run of the first,
 // and a build that was in flight during it.
 func story(t *testing.T, w *world) (digests map[string]string) {
+	t.Helper()
 	v1, v2, v3 := push(1, 0, 1), push(2, 2, 3), push(3, 4, 5)
 	again, flying := v1, push(4, 6, 9)
 	again.attempt, again.issuedAt = 2, minutes(8)
@@ -24,9 +25,9 @@ func story(t *testing.T, w *world) (digests map[string]string) {
 	}
 	for _, r := range []run{v1, v2, v3, again, flying} {
 		w.publish(t, r)
-		w.run(settled) // one agent per push: each starts from what the last one left
+		w.run() // one agent per push: each starts from what the last one left
 		if w.died() {
-			w.run(settled)
+			w.run()
 		}
 	}
 	return digests

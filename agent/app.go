@@ -65,7 +65,8 @@ type LineMarks struct {
 	LastRollbackAt time.Time        // issuedAt of the last rollback
 	LastRollbackBy string           // commit that the last rollback brought back
 	Current        int              // number of the release that serves
-	// ForgottenBefore is the issuedAt of the newest verified intent whose record
-	// was trimmed. What is older and unknown cannot be told from it: ignored.
+	// ForgottenBefore is the issuedAt of the newest intent whose record was
+	// trimmed, strangers' left aside. What is older and unknown cannot be told
+	// from it: ignored.
 	ForgottenBefore time.Time
 }

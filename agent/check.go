@@ -2,13 +2,13 @@ package agent
 
 import "time"
 
-// CheckStatus and Conclusion are GitHub's words for a check run.
+// CheckStatus is GitHub's word for how far a check run is.
 //
 // https://docs.github.com/en/rest/checks/runs
-type (
-	CheckStatus string
-	Conclusion  string
-)
+type CheckStatus string
+
+// Conclusion is GitHub's word for how a check run ended.
+type Conclusion string
 
 // The states of a check run that the agent uses.
 const (

@@ -24,7 +24,7 @@ func (r Release) check(environment Environment) Check {
 		c.Status, c.Title = InProgress, fmt.Sprintf("Release %d is rolling out", r.Number)
 	case Succeeded:
 		c.Status, c.Conclusion = Completed, Success
-		c.Title = fmt.Sprintf("%s · %d services · %s", r.Status.Message, len(r.App.Services), short(r.Source.Commit))
+		c.Title = fmt.Sprintf("%s · %s · %s", r.Status.Message, count(len(r.App.Services), "service"), short(r.Source.Commit))
 	case Superseded:
 		c.Status, c.Conclusion = Completed, Neutral
 	case Restoring, Failed, RolledBack:
@@ -110,6 +110,14 @@ func (m Marker) comment() string {
 		return ""
 	}
 	return "<!-- inhaul: " + string(data) + " -->"
+}
+
+// count is "1 service", "2 services".
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }
 
 // fenced is a code block that its content cannot end.

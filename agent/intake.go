@@ -14,7 +14,6 @@ import (
 // Bounds of one look at a registry.
 const (
 	maxNoticesPerPoll = 200
-	maxRefusals       = 100
 	pollTimeout       = 30 * time.Second
 	keyPatience       = 90 * time.Second // an issuer is asked for its keys at most once a minute
 )
@@ -96,7 +95,7 @@ func (a *Agent) news(app App, notices []Notice, now time.Time) []Notice {
 	}
 	oldest := now.Add(-intent.MaxValidity - intent.MaxClockSkew) // what is older has expired
 	fresh := slices.DeleteFunc(slices.Clone(notices), func(n Notice) bool {
-		return known[n.DigestPrefix] || known[n.Tag] || n.IssuedAt.Before(oldest) || !n.IssuedAt.After(forgotten[n.Environment])
+		return known[n.DigestPrefix] || known[n.Tag] || a.isSpurned(app.Name, n.Tag) || n.IssuedAt.Before(oldest) || !n.IssuedAt.After(forgotten[n.Environment])
 	})
 	slices.SortFunc(fresh, func(x, y Notice) int { return x.IssuedAt.Compare(y.IssuedAt) })
 	return fresh[:min(len(fresh), maxNoticesPerPoll)]
@@ -194,10 +193,18 @@ func ruleOf(err error) string {
 		err  error
 		name string
 	}{
-		{intent.ErrTooLarge, "size"}, {intent.ErrMalformed, "format"}, {intent.ErrUnknownField, "format"},
-		{intent.ErrUnsigned, "signature"}, {intent.ErrSignature, "signature"}, {intent.ErrUnknownKey, "signer"},
-		{intent.ErrIssuer, "signer"}, {intent.ErrAudience, "audience"}, {intent.ErrClaims, "claims"},
-		{intent.ErrStale, "age"}, {intent.ErrExpired, "age"}, {intent.ErrNotYetValid, "age"},
+		{intent.ErrTooLarge, "size"},
+		{intent.ErrMalformed, "format"},
+		{intent.ErrUnknownField, "format"},
+		{intent.ErrUnsigned, "signature"},
+		{intent.ErrSignature, "signature"},
+		{intent.ErrUnknownKey, "signer"},
+		{intent.ErrIssuer, "signer"},
+		{intent.ErrAudience, "audience"},
+		{intent.ErrClaims, "claims"},
+		{intent.ErrStale, "age"},
+		{intent.ErrExpired, "age"},
+		{intent.ErrNotYetValid, "age"},
 	} {
 		if errors.Is(err, rule.err) {
 			return rule.name
@@ -213,15 +220,17 @@ func (a *Agent) decide(ctx context.Context, policy Policy, v intent.Verified, re
 	refusal.Line, refusal.Intent = Line{App: policy.app.Name, Environment: p.Environment}, v.Digest()
 	if p.App != policy.app.Name {
 		refusal.Rule, refusal.Message = "policy: app", fmt.Sprintf("the intent is for app %q, published among those of %q", p.App, policy.app.Name)
-		return a.refuse(ctx, refusal, p.IssuedAt)
+		return a.refuse(ctx, refusal, time.Time{})
 	}
+	issuedAt := time.Time{} // a stranger's word moves no mark
 	if policy.mayReport(p.Source) {
+		issuedAt = p.IssuedAt
 		refusal.Repository, refusal.Commit, refusal.RunID = p.Source.Repository, reportCommit(p.Source), p.Source.RunID
 	}
 	grant, err := policy.Judge(v)
 	if denied := (*Denied)(nil); errors.As(err, &denied) {
 		refusal.Rule, refusal.Message = denied.Rule, denied.Error()
-		return a.refuse(ctx, refusal, p.IssuedAt)
+		return a.refuse(ctx, refusal, issuedAt)
 	}
 	app, found := a.app(policy.app.Name) // newest marks
 	if !found {
@@ -325,46 +334,6 @@ func (s *AppStatus) remember(marks LineMarks) {
 	marks.ForgottenBefore = later(marks.ForgottenBefore, s.Lines[i].ForgottenBefore)
 	if marks.LastNumber >= s.Lines[i].LastNumber {
 		s.Lines[i] = marks
-	}
-}
-
-// refuse makes a refusal durable and visible. issuedAt is the verified issuedAt
-// of the intent, zero if nothing of it is verified: then its record may be
-// forgotten without a trace, since it is refused the same way every time.
-func (a *Agent) refuse(ctx context.Context, r Refusal, issuedAt time.Time) error {
-	r.IssuedAt = issuedAt
-	a.log.Warn("intent refused", "environment", r.Line.Environment, "name", r.Line.App, "commit", r.Commit, "reason", r.Rule, "error", r.Message)
-	err := a.Apps.UpdateApp(ctx, r.Line.App, func(s *AppStatus) {
-		if slices.ContainsFunc(s.Refusals, func(old Refusal) bool { return old.Tag == r.Tag }) {
-			return
-		}
-		s.Refusals = append(s.Refusals, r)
-		s.trimRefusals()
-	})
-	if err != nil {
-		return fmt.Errorf("recording a refusal on App %s: %w", r.Line.App, err)
-	}
-	a.reports.wake(r.Line.App, false)
-	return nil
-}
-
-// trimRefusals forgets the oldest refusals beyond the bound.
-func (s *AppStatus) trimRefusals() {
-	for len(s.Refusals) > maxRefusals {
-		// Unverified ones go first: whoever may push to the registry can make
-		// any number of them, and must not push the others out.
-		i := max(0, slices.IndexFunc(s.Refusals, func(r Refusal) bool { return r.IssuedAt.IsZero() }))
-		s.forget(s.Refusals[i].Line.Environment, s.Refusals[i].IssuedAt)
-		s.Refusals = slices.Delete(s.Refusals, i, i+1)
-	}
-}
-
-// forget notes that the record of an intent of issuedAt is gone.
-func (s *AppStatus) forget(environment string, issuedAt time.Time) {
-	for i := range s.Lines {
-		if s.Lines[i].Environment == environment {
-			s.Lines[i].ForgottenBefore = later(s.Lines[i].ForgottenBefore, issuedAt)
-		}
 	}
 }
 

@@ -94,6 +94,7 @@ func verified(tb testing.TB, r run) intent.Verified {
 }
 
 func testApp(tb testing.TB) App {
+	tb.Helper()
 	_, public := signing(tb)
 	return App{
 		Name: "storefront", Intents: testImages + "-intents", Images: []string{testImages}, History: 10,

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -177,9 +178,9 @@ func (h History) superseded(rule, message string) Decision {
 }
 
 func (h History) ofRun(runID int64) (Admission, bool) {
-	for i := len(h.Admissions) - 1; i >= 0; i-- {
-		if h.Admissions[i].RunID == runID {
-			return h.Admissions[i], true
+	for _, a := range slices.Backward(h.Admissions) {
+		if a.RunID == runID {
+			return a, true
 		}
 	}
 	return Admission{}, false

@@ -30,7 +30,7 @@ type Grant struct {
 }
 
 // Denied is policy's no: which rule came closest, and what it got and wanted.
-type Denied struct {
+type Denied struct { //nolint:errname // because it is a decision first
 	Rule  string // "policy: ref"
 	Field string
 	Got   string

@@ -107,7 +107,7 @@ type Checks interface {
 }
 
 // Rejected is the API server's refusal of an object.
-type Rejected struct {
+type Rejected struct { //nolint:errname // because it is the API server's decision first
 	Object  Object
 	Message string
 }

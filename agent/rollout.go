@@ -189,7 +189,7 @@ func (a *Agent) judge(ctx context.Context, r Release, applied time.Time) (Verdic
 		verdict := Judge(r, seen, applied, now)
 		if verdict.Done {
 			cancel()
-			<-ended
+			<-ended //nolint:errcheck // because the watch was cancelled: the verdict is what counts
 			return verdict, seen, nil
 		}
 		recheck = nil

@@ -89,7 +89,7 @@ func (t *turns[K]) run(key K, current *turn) {
 			retry = firstRetry
 			continue
 		}
-		wait := retry/2 + rand.N(retry/2)
+		wait := retry/2 + rand.N(retry/2) //nolint:gosec // because jitter is no secret
 		t.fail(key, err, wait)
 		t.mu.Lock()
 		current.again = true

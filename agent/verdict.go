@@ -40,9 +40,11 @@ func Judge(r Release, o Observation, applied, now time.Time) Verdict {
 			progress = append(progress, service.Name+" waiting")
 			verdict.recheck(applied.Add(noPodsAfter))
 			if now.Sub(applied) >= noPodsAfter {
-				return failed(Cause{Kind: CauseNoProgress, Service: service.Name,
+				return failed(Cause{
+					Kind: CauseNoProgress, Service: service.Name,
 					Message: fmt.Sprintf("%s: the cluster has not acted on the new version for %s", service.Name, noPodsAfter),
-					Next:    "look at the health of kube-controller-manager: kubectl get componentstatuses, kubectl get events -A"})
+					Next:    "look at the health of kube-controller-manager: kubectl get componentstatuses, kubectl get events -A",
+				})
 			}
 			continue
 		}
@@ -98,14 +100,18 @@ func (v *Verdict) recheck(at time.Time) {
 // causeOf returns why the service has failed, nil while it may still come up.
 func causeOf(s ServiceObservation, readyTimeout time.Duration, applied, now time.Time, v *Verdict) *Cause {
 	if s.Refused != "" {
-		return &Cause{Kind: CauseRejected, Service: s.Name, Message: s.Name + ": the cluster refuses to make pods: " + s.Refused,
-			Next: "raise the quota of the namespace, or ask for less cpu, memory or fewer replicas in inhaul.yaml"}
+		return &Cause{
+			Kind: CauseRejected, Service: s.Name, Message: s.Name + ": the cluster refuses to make pods: " + s.Refused,
+			Next: "raise the quota of the namespace, or ask for less cpu, memory or fewer replicas in inhaul.yaml",
+		}
 	}
 	if len(s.Pods) == 0 && s.Desired > 0 {
 		v.recheck(applied.Add(noPodsAfter))
 		if now.Sub(applied) >= noPodsAfter {
-			return &Cause{Kind: CauseNoProgress, Service: s.Name, Message: fmt.Sprintf("%s: no pod was made within %s", s.Name, noPodsAfter),
-				Next: "look at the events of the namespace: kubectl get events --sort-by=.lastTimestamp"}
+			return &Cause{
+				Kind: CauseNoProgress, Service: s.Name, Message: fmt.Sprintf("%s: no pod was made within %s", s.Name, noPodsAfter),
+				Next: "look at the events of the namespace: kubectl get events --sort-by=.lastTimestamp",
+			}
 		}
 	}
 	for _, pod := range s.Pods {
@@ -170,18 +176,22 @@ func podCause(service string, pod PodObservation, readyTimeout time.Duration, ap
 	if pod.Unschedulable != "" {
 		since := later(pod.UnschedulableSince, applied)
 		if now.Sub(since) >= unschedulableAfter {
-			return &Cause{Kind: CauseUnschedulable, Service: service, Pod: pod.Name,
+			return &Cause{
+				Kind: CauseUnschedulable, Service: service, Pod: pod.Name,
 				Message: fmt.Sprintf("%s: no node takes the pod: %s", service, pod.Unschedulable),
-				Next:    "ask for less cpu or memory in inhaul.yaml, or add nodes"}
+				Next:    "ask for less cpu or memory in inhaul.yaml, or add nodes",
+			}
 		}
 		v.recheck(since.Add(unschedulableAfter))
 		return nil
 	}
 	since := later(pod.CreatedAt, applied)
 	if now.Sub(since) >= readyTimeout {
-		cause := &Cause{Kind: CauseNotReady, Service: service, Pod: pod.Name,
+		cause := &Cause{
+			Kind: CauseNotReady, Service: service, Pod: pod.Name,
 			Message: fmt.Sprintf("%s: runs, but was not ready within %s", service, readyTimeout),
-			Next:    "check that the process listens on the port of the service (PORT) and answers the health path; a slow start gets more time with health.timeout"}
+			Next:    "check that the process listens on the port of the service (PORT) and answers the health path; a slow start gets more time with health.timeout",
+		}
 		if len(pod.Containers) > 0 {
 			cause.Container = pod.Containers[0].Name
 		}

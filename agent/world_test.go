@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"slices"
 	"strconv"
@@ -42,6 +41,7 @@ type world struct {
 var errDead = errors.New("the agent is dead")
 
 func newWorld(tb testing.TB) *world {
+	tb.Helper()
 	return &world{
 		app: testApp(tb), envelopes: map[string][]byte{}, live: map[string]string{}, broken: map[string]bool{},
 		checks: map[string]Check{}, changed: make(chan Line, 1000),
@@ -67,14 +67,14 @@ func (w *world) call(ctx context.Context, do func() error) error {
 	return err
 }
 
-func (w *world) publish(tb testing.TB, r run) (digest string) {
+func (w *world) publish(tb testing.TB, r run) {
+	tb.Helper()
 	data, digest := envelope(tb, r)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	tag := strconv.Itoa(len(w.notices))
 	w.envelopes[tag] = data
 	w.notices = append(w.notices, Notice{Tag: tag, Environment: "production", IssuedAt: r.issuedAt, DigestPrefix: prefix(digest)})
-	return digest
 }
 
 func (w *world) List(ctx context.Context, _ string) (all []Notice, err error) {
@@ -223,10 +223,9 @@ func (w *world) died() bool {
 	return died
 }
 
-// run lets an agent live for so long: an agent works on the world until it dies or the time is
-// over. Inside a synctest bubble that takes no time.
-func (w *world) run(d time.Duration) {
-	ctx, cancel := context.WithTimeout(context.Background(), d)
+// run lets an agent work on the world until it dies or has settled. Inside a synctest bubble that takes no time.
+func (w *world) run() {
+	ctx, cancel := context.WithTimeout(context.Background(), settled)
 	defer cancel()
 	w.mu.Lock()
 	w.die = cancel
@@ -234,7 +233,7 @@ func (w *world) run(d time.Duration) {
 	start := time.Now()
 	a := New(Ports{Registry: w, Keys: w, Apps: w, Releases: w, Reader: w, Cluster: w, Cleaner: w, Witness: w, Checks: w},
 		Config{
-			PollInterval: 10 * time.Second, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
+			PollInterval: 10 * time.Second, Logger: slog.New(slog.DiscardHandler),
 			Now: func() time.Time { return noon().Add(time.Hour + time.Since(start)) },
 		})
 	_ = a.Run(ctx)

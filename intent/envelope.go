@@ -110,8 +110,8 @@ func decodeStrict(data []byte, into any) error {
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(into); err != nil {
 		// encoding/json has no type for this one error.
-		if strings.HasPrefix(err.Error(), "json: unknown field ") {
-			return fmt.Errorf("%w: %s", ErrUnknownField, strings.TrimPrefix(err.Error(), "json: unknown field "))
+		if field, unknown := strings.CutPrefix(err.Error(), "json: unknown field "); unknown {
+			return fmt.Errorf("%w: %s", ErrUnknownField, field)
 		}
 		return fmt.Errorf("%w: %w", ErrMalformed, err)
 	}

@@ -9,6 +9,7 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/pem"
+	"maps"
 	"strconv"
 	"strings"
 	"testing"
@@ -77,15 +78,11 @@ func claims(s Source) map[string]any {
 }
 
 // signer signs with a token of the given claims, and of these changes to them.
-func (g github) signer(tb testing.TB, claims map[string]any, changes map[string]any) *GitHubSigner {
+func (g github) signer(_ testing.TB, claims map[string]any, changes map[string]any) *GitHubSigner {
 	return NewGitHubSigner(func(_ context.Context, audience string) (string, error) {
 		all := map[string]any{"aud": audience}
-		for k, v := range claims {
-			all[k] = v
-		}
-		for k, v := range changes {
-			all[k] = v
-		}
+		maps.Copy(all, claims)
+		maps.Copy(all, changes)
 		signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.RS256, Key: g.key},
 			(&jose.SignerOptions{}).WithType("JWT").WithHeader("kid", g.keyID))
 		if err != nil {

@@ -73,6 +73,7 @@ func TestVectors(t *testing.T) {
 }
 
 func run(t *testing.T, v vector) {
+	t.Helper()
 	want, known := outcomes()[v.Expect]
 	if !known {
 		t.Fatalf("unknown expectation %q", v.Expect)
@@ -104,6 +105,7 @@ func run(t *testing.T, v vector) {
 // writeVectors makes every vector anew. Signatures are random, so the files
 // change each time: they are made once per predicate type.
 func writeVectors(t *testing.T) {
+	t.Helper()
 	if err := os.MkdirAll("testdata/vectors", 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -119,6 +121,7 @@ func writeVectors(t *testing.T) {
 }
 
 func makeVectors(t *testing.T) map[string]vector {
+	t.Helper()
 	gh := newGitHub(t, "key-1")
 	edPrivate, edPublic := newEd25519(t)
 	ecPrivate, ecPublic := newP256(t)
@@ -191,6 +194,7 @@ func makeVectors(t *testing.T) map[string]vector {
 }
 
 func addMalformed(t *testing.T, add func(name, expect, why string, now time.Time, envelope []byte), good, edGood []byte) {
+	t.Helper()
 	soon := noon().Add(10 * time.Second)
 	replace := func(data []byte, old, with string) []byte {
 		if !bytes.Contains(data, []byte(old)) {
@@ -232,6 +236,7 @@ func addMalformed(t *testing.T, add func(name, expect, why string, now time.Time
 }
 
 func emptySignature(t *testing.T, envelope []byte) []byte {
+	t.Helper()
 	var e struct {
 		Signatures []struct {
 			Sig string `json:"sig"`
@@ -245,6 +250,7 @@ func emptySignature(t *testing.T, envelope []byte) []byte {
 
 // transplant puts the signature of one envelope under the content of another.
 func transplant(t *testing.T, signatureOf, contentOf []byte) []byte {
+	t.Helper()
 	from, err := Decode(signatureOf)
 	if err != nil {
 		t.Fatal(err)

@@ -41,6 +41,12 @@ func integration(t *testing.T) *fixture {
 	config, log := testConfig(t)
 	installCRDs(t, config)
 	name := testNamespace(t, config)
+	return start(t, config, log, name)
+}
+
+// start runs a Client whose own namespace is name.
+func start(t *testing.T, config *rest.Config, log *requests, name string) *fixture {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	client, err := New(ctx, config, Options{
 		Namespace: name,

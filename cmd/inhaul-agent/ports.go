@@ -118,16 +118,17 @@ func (h *health) serve(ctx context.Context, address string) error {
 		return nil
 	}
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answerOK(w) })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
 		if !h.ready.Load() {
 			http.Error(w, "caches are not filled yet", http.StatusServiceUnavailable)
 			return
 		}
-		fmt.Fprintln(w, "ok")
+		answerOK(w)
 	})
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 5 * time.Second}
-	listener, err := net.Listen("tcp", address)
+	var config net.ListenConfig
+	listener, err := config.Listen(ctx, "tcp", address)
 	if err != nil {
 		return fmt.Errorf("listening for health probes: %w", err)
 	}
@@ -138,3 +139,6 @@ func (h *health) serve(ctx context.Context, address string) error {
 	}
 	return nil
 }
+
+// answerOK is for the kubelet, which has gone if it cannot be written.
+func answerOK(w http.ResponseWriter) { _, _ = w.Write([]byte("ok\n")) }

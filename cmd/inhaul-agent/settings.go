@@ -46,7 +46,7 @@ Environment:
 `
 
 // errHelp carries the help text; it is no failure.
-var errHelp = errors.New(help)
+var errHelp = errors.New(help) //nolint:staticcheck // because the help text ends with a line break
 
 func parse(args []string, getenv func(string) string) (settings, error) {
 	var s settings
@@ -101,7 +101,7 @@ func (s *settings) parseApp(getenv func(string) string) error {
 	if s.githubAppID, err = strconv.ParseInt(id, 10, 64); err != nil || s.githubAppID < 1 {
 		return fmt.Errorf("INHAUL_GITHUB_APP_ID is %q, want the App's number", id)
 	}
-	if s.githubAppKey, err = os.ReadFile(file); err != nil {
+	if s.githubAppKey, err = os.ReadFile(file); err != nil { //nolint:gosec // because whoever sets the environment names the file
 		return fmt.Errorf("reading INHAUL_GITHUB_APP_KEY_FILE: %w", err)
 	}
 	return nil

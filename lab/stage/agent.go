@@ -67,7 +67,7 @@ func (s *Stage) overlay(ctx context.Context) (string, error) {
 			return "", err
 		}
 	}
-	copies := map[string]string{s.Lab.AppKeyFile(): "private-key.pem", filepath.Join(s.Lab.DockerConfig(), "config.json"): "config.json", s.Lab.CABundle(): "ca.crt"}
+	copies := map[string]string{s.Lab.AppKeyFile(): "github-app.pem", filepath.Join(s.Lab.DockerConfig(), "config.json"): "config.json", s.Lab.CABundle(): "ca.crt"}
 	for from, to := range copies {
 		data, err := os.ReadFile(from)
 		if err != nil {
@@ -78,8 +78,9 @@ func (s *Stage) overlay(ctx context.Context) (string, error) {
 		}
 	}
 	for name, content := range map[string]string{
-		"kustomization.yaml": fmt.Sprintf(kustomization, base, github.AppID),
-		"patch.yaml":         fmt.Sprintf(patch, replicas, image, s.githubURL(), s.Lab.SandboxImage, s.loopback(s.Lab.Ports.Registry), s.loopback(s.Lab.Ports.GitHub)),
+		"kustomization.yaml": fmt.Sprintf(kustomization, base),
+		"config.yaml":        fmt.Sprintf(config, s.githubURL(), github.AppID),
+		"patch.yaml":         fmt.Sprintf(patch, replicas, image, s.Lab.SandboxImage, s.loopback(s.Lab.Ports.Registry), s.loopback(s.Lab.Ports.GitHub)),
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o644); err != nil {
 			return "", err
@@ -101,12 +102,23 @@ namespace: inhaul
 resources: [%q]
 generatorOptions: {disableNameSuffixHash: true}
 secretGenerator:
-  - {name: inhaul-github-app, literals: [app-id=%d], files: [private-key.pem]}
+  - {name: inhaul-agent, files: [github-app.pem]}
   - {name: inhaul-registry, type: kubernetes.io/dockerconfigjson, files: [.dockerconfigjson=config.json]}
 configMapGenerator:
   - {name: lab-ca, files: [ca.crt]}
 patches:
   - {path: patch.yaml, target: {kind: Deployment, name: inhaul-agent}}
+  - {path: config.yaml, target: {kind: ConfigMap, name: inhaul-agent}}
+`
+
+const config = `apiVersion: v1
+kind: ConfigMap
+metadata: {name: inhaul-agent}
+data:
+  INHAUL_GITHUB_API_URL: %q
+  INHAUL_GITHUB_APP_ID: "%d"
+  INHAUL_GITHUB_APP_KEY_FILE: /etc/inhaul/agent/github-app.pem
+  SSL_CERT_FILE: /lab/ca/ca.crt
 `
 
 const patch = `apiVersion: apps/v1
@@ -119,16 +131,13 @@ spec:
       containers:
         - name: agent
           image: %s
-          env:
-            - {name: INHAUL_GITHUB_API_URL, value: %q}
-            - {name: SSL_CERT_FILE, value: /lab/ca/ca.crt}
           volumeMounts:
             - {name: lab-ca, mountPath: /lab/ca}
       initContainers:
         - name: lab-loopback # before the agent, and for as long as it
           image: %s
           restartPolicy: Always
-          args: [forward, %q, %q]
+          command: [/sandbox, forward, %q, %q]
           securityContext: {runAsNonRoot: true, runAsUser: 65532, allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: {drop: [ALL]}, seccompProfile: {type: RuntimeDefault}}
       volumes:
         - {name: lab-ca, configMap: {name: lab-ca}}

@@ -1,0 +1,144 @@
+package cluster
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"strings"
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/yaml"
+
+	"github.com/inhaul/inhaul/agent"
+	"github.com/inhaul/inhaul/api/v1alpha1"
+)
+
+// TestAgentsOwnRights does everything the agent does with the rights of
+// deploy/rbac.yaml alone, and tries what it must not be able to do.
+func TestAgentsOwnRights(t *testing.T) {
+	t.Parallel()
+	config, _ := testConfig(t)
+	installCRDs(t, config)
+	name := testNamespace(t, config)
+	grant(t, config, name)
+	config, log := testConfig(t)
+	config.Impersonate.UserName = "system:serviceaccount:" + name + ":inhaul-agent"
+	f := start(t, config, log, name)
+	admin, _ := testConfig(t)
+	owner, err := connect(admin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body := `{"apiVersion":"inhaul.dev/v1alpha1","kind":"App","metadata":{"name":"shop"},"spec":{"intents":"x","images":["x"],
+		"signers":[{"issuer":"https://x"}],"environments":[{"name":"a","namespace":"x"}]}}`
+	if err := owner.custom.Post().Namespace(name).Resource(v1alpha1.Apps).Body([]byte(body)).Do(t.Context()).Error(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the App is in the cache", func() bool { return len(f.Apps()) == 1 })
+
+	r := f.deploy(t, f.release(1))
+	if err := f.UpdateApp(t.Context(), "shop", func(s *agent.AppStatus) { s.Problem = "none" }); err != nil {
+		t.Error(err)
+	}
+	if err := f.Lead(t.Context(), "me", func(context.Context) {}); err != nil {
+		t.Error(err)
+	}
+	pod := f.awaitObservation(t, r, live).Services[0].Pods[0]
+	if _, err := f.podEvents(t.Context(), r.Namespace, pod.Name); err != nil {
+		t.Error(err)
+	}
+	_, err = f.podLog(t.Context(), r.Namespace, agent.Cause{Pod: pod.Name, Container: pod.Containers[0].Name})
+	if err != nil && strings.Contains(err.Error(), "forbidden") {
+		t.Error(err)
+	}
+	eventually(t, "the events of its phases are there", func() bool {
+		list, err := owner.core.Events(r.Namespace).List(t.Context(), metav1.ListOptions{FieldSelector: "involvedObject.kind=Release"})
+		return err == nil && len(list.Items) == 3
+	})
+	if left, err := f.Prune(t.Context(), r.Status.Inventory, nil); err != nil || len(left) != 0 {
+		t.Errorf("pruning: got %v, %v", left, err)
+	}
+	if _, err := f.Prune(t.Context(), r.Status.Inventory, nil); err != nil {
+		t.Errorf("reading what is gone: %v", err)
+	}
+	if err := f.Trim(t.Context(), r); err != nil {
+		t.Error(err)
+	}
+	f.mustNot(t, r.Namespace)
+}
+
+// mustNot tries what an agent that was taken over must not be able to do.
+func (f *fixture) mustNot(t *testing.T, namespace string) {
+	t.Helper()
+	for what, err := range map[string]error{
+		"read secrets": func() error {
+			_, err := f.clients.core.Secrets(namespace).List(t.Context(), metav1.ListOptions{})
+			return err
+		}(),
+		"delete namespaces": f.clients.core.Namespaces().Delete(t.Context(), namespace, metav1.DeleteOptions{}),
+		"change the App's spec": f.clients.custom.Patch(types.MergePatchType).Namespace(f.namespace).Resource(v1alpha1.Apps).Name("shop").
+			Body([]byte(`{"spec":{"images":["y"]}}`)).Do(t.Context()).Error(),
+		"make roles": f.clients.core.RESTClient().Post().AbsPath("/apis/rbac.authorization.k8s.io/v1/clusterroles").
+			Body([]byte(`{"apiVersion":"rbac.authorization.k8s.io/v1","kind":"ClusterRole","metadata":{"name":"x"}}`)).Do(t.Context()).Error(),
+	} {
+		if err == nil || !strings.Contains(err.Error(), "forbidden") {
+			t.Errorf("%s: got %v, want forbidden", what, err)
+		}
+	}
+}
+
+// grant applies deploy/rbac.yaml for a service account in namespace.
+func grant(t *testing.T, config *rest.Config, namespace string) {
+	t.Helper()
+	connections, err := connect(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	content, err := os.ReadFile("../../deploy/rbac.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	plurals := map[string]string{"Role": "roles", "ClusterRole": "clusterroles", "RoleBinding": "rolebindings", "ClusterRoleBinding": "clusterrolebindings"}
+	for _, document := range bytes.Split(content, []byte("---\n")) {
+		var o unstructured.Unstructured
+		if err := yaml.Unmarshal(document, &o.Object); err != nil {
+			t.Fatal(err)
+		}
+		plural, ok := plurals[o.GetKind()]
+		if !ok {
+			continue // impersonation needs no ServiceAccount
+		}
+		path := []string{"/apis/rbac.authorization.k8s.io/v1"}
+		if strings.HasPrefix(plural, "cluster") {
+			o.SetName(o.GetName() + "-" + namespace)
+			_ = unstructured.SetNestedField(o.Object, o.GetName(), "roleRef", "name")
+		} else {
+			path = append(path, "namespaces", namespace)
+		}
+		if subjects, found, _ := unstructured.NestedSlice(o.Object, "subjects"); found {
+			subjects[0].(map[string]any)["namespace"] = namespace
+			_ = unstructured.SetNestedSlice(o.Object, subjects, "subjects")
+		} else {
+			unstructured.RemoveNestedField(o.Object, "roleRef")
+		}
+		body, err := o.MarshalJSON()
+		if err != nil {
+			t.Fatal(err)
+		}
+		path = append(path, plural, o.GetName())
+		err = connections.custom.Patch(types.ApplyPatchType).AbsPath(path...).
+			Param("fieldManager", "test").Param("force", "true").Body(body).Do(t.Context()).Error()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.HasPrefix(plural, "cluster") {
+			t.Cleanup(func() {
+				_ = connections.custom.Delete().AbsPath(path...).Do(context.WithoutCancel(t.Context())).Error() // best effort
+			})
+		}
+	}
+}

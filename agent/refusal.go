@@ -1,0 +1,83 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// How much is remembered of what was refused.
+const (
+	maxRefusals = 50     // on the App; as many as its schema holds
+	maxLines    = 256    // an App has at most 64 environments; intents may name others
+	maxSpurned  = 10_000 // in memory; some 1 MB
+)
+
+// refuse makes a refusal durable and visible. issuedAt is the verified issuedAt
+// of the intent, zero if nothing of it is verified or a stranger wrote it: then
+// its record may be forgotten without a trace, since it is refused the same way
+// every time.
+func (a *Agent) refuse(ctx context.Context, r Refusal, issuedAt time.Time) error {
+	r.IssuedAt = issuedAt
+	a.log.Warn("intent refused", "environment", r.Line.Environment, "name", r.Line.App, "commit", r.Commit, "reason", r.Rule, "error", r.Message)
+	err := a.Apps.UpdateApp(ctx, r.Line.App, func(s *AppStatus) {
+		if slices.ContainsFunc(s.Refusals, func(old Refusal) bool { return old.Tag == r.Tag }) {
+			return
+		}
+		s.Refusals = append(s.Refusals, r)
+		s.trimRefusals()
+	})
+	if err == nil && issuedAt.IsZero() {
+		a.spurn(r.Line.App, r.Tag)
+	}
+	if err != nil {
+		return fmt.Errorf("recording a refusal on App %s: %w", r.Line.App, err)
+	}
+	a.reports.wake(r.Line.App, false)
+	return nil
+}
+
+// trimRefusals forgets the oldest refusals beyond the bound.
+func (s *AppStatus) trimRefusals() {
+	for len(s.Refusals) > maxRefusals {
+		// Those without issuedAt go first: whoever may push to the registry can
+		// make any number of them, and must not push the others out.
+		i := max(0, slices.IndexFunc(s.Refusals, func(r Refusal) bool { return r.IssuedAt.IsZero() }))
+		s.forget(s.Refusals[i].Line.Environment, s.Refusals[i].IssuedAt)
+		s.Refusals = slices.Delete(s.Refusals, i, i+1)
+	}
+}
+
+// forget notes that the record of an intent of issuedAt is gone. A line without
+// any release gets a mark too, or its forgotten refusals would come back as news.
+func (s *AppStatus) forget(environment string, issuedAt time.Time) {
+	if issuedAt.IsZero() {
+		return
+	}
+	i := slices.IndexFunc(s.Lines, func(m LineMarks) bool { return m.Environment == environment })
+	switch {
+	case i >= 0:
+		s.Lines[i].ForgottenBefore = later(s.Lines[i].ForgottenBefore, issuedAt)
+	case len(s.Lines) < maxLines:
+		s.Lines = append(s.Lines, LineMarks{Environment: environment, ForgottenBefore: issuedAt})
+	}
+}
+
+// spurn remembers, for as long as this process lives, a tag whose refusal leaves
+// no mark. More of them than an App keeps would come back as news at every look,
+// and be in the way of the team's own.
+func (a *Agent) spurn(app, tag string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.spurned) >= maxSpurned {
+		clear(a.spurned)
+	}
+	a.spurned[app+" "+tag] = true
+}
+
+func (a *Agent) isSpurned(app, tag string) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.spurned[app+" "+tag]
+}

@@ -1,0 +1,216 @@
+package agent
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/inhaul/inhaul/spec"
+)
+
+// after is a moment of a rollout: so long after its objects were written.
+func after(d time.Duration) time.Time { return noon().Add(d) }
+
+// readyPod is a new pod that the kubelet called ready at the given moment.
+func readyPod(name string, at time.Duration) PodObservation {
+	return PodObservation{
+		Name: name, CreatedAt: noon(), Ready: true, ReadyAt: after(at),
+		Containers: []ContainerObservation{{Name: "main", Running: true, StartedAt: after(at)}},
+	}
+}
+
+// stuckPod is a new pod that is not ready, with one container in that state.
+func stuckPod(name string, container ContainerObservation) PodObservation {
+	container.Name = "main"
+	return PodObservation{Name: name, CreatedAt: noon(), Containers: []ContainerObservation{container}}
+}
+
+// observed is a service whose desired pods are all these new ones.
+func observed(name string, pods ...PodObservation) ServiceObservation {
+	return ServiceObservation{Name: name, Desired: len(pods), Observed: true, Updated: len(pods), Pods: pods}
+}
+
+// shop has a web service and, where asked for, a worker.
+func shop(types ...spec.ServiceType) Release {
+	r := Release{Line: Line{App: "storefront", Environment: "production"}, Number: 1, Reason: ReasonNewest, App: spec.App{Name: "storefront"}}
+	for _, serviceType := range types {
+		r.App.Services = append(r.App.Services, spec.Service{Name: string(serviceType), Type: serviceType})
+	}
+	return r
+}
+
+func TestJudgeSuccess(t *testing.T) {
+	t.Parallel()
+	rollback := shop(spec.Web, spec.Worker)
+	rollback.Reason = ReasonRollback
+	web, worker := shop(spec.Web), shop(spec.Worker)
+	deleting := readyPod("web-old", time.Second)
+	deleting.Deleting, deleting.Containers = true, []ContainerObservation{{Name: "main", Ended: 5, ExitCode: 1}}
+	with := func(s ServiceObservation, change func(*ServiceObservation)) ServiceObservation {
+		change(&s)
+		return s
+	}
+	for _, test := range []struct {
+		name     string
+		release  Release
+		services []ServiceObservation
+		now      time.Duration
+		done     bool
+		readyAt  time.Duration // checked when done and not zero
+		recheck  time.Duration // 0: no need
+		message  string
+	}{
+		{"every new pod is ready and no old one is left", web, []ServiceObservation{observed("web", readyPod("a", time.Second), readyPod("b", 2*time.Second))}, 2 * time.Second, true, 2 * time.Second, 0, "web 2/2"},
+		{"no replicas are asked for", web, []ServiceObservation{observed("web")}, time.Second, true, 0, 0, "web 0/0"},
+		{"one pod is not ready yet", web, []ServiceObservation{observed("web", readyPod("a", time.Second), stuckPod("b", ContainerObservation{Running: true}))}, 2 * time.Second, false, 0, spec.DefaultHealthTimeout, "web 1/2"},
+		{"old pods are left", web, []ServiceObservation{with(observed("web", readyPod("a", time.Second)), func(s *ServiceObservation) { s.Old = 1 })}, 2 * time.Second, false, 0, 0, "web 1/1"},
+		{"old pods are left in the endpoints", web, []ServiceObservation{with(observed("web", readyPod("a", time.Second)), func(s *ServiceObservation) { s.Endpoints = 1 })}, 2 * time.Second, false, 0, 0, "web 1/1"},
+		{"fewer pods are new than asked for", web, []ServiceObservation{with(observed("web", readyPod("a", time.Second)), func(s *ServiceObservation) { s.Desired = 2 })}, 2 * time.Second, false, 0, 0, "web 1/2"},
+		{"the controller has not seen the new version", web, []ServiceObservation{with(observed("web", readyPod("a", time.Second)), func(s *ServiceObservation) { s.Observed = false })}, time.Second, false, 0, noPodsAfter, "web waiting"},
+		{"a service is missing from what the cluster shows", shop(spec.Web, spec.Worker), []ServiceObservation{observed("web", readyPod("a", time.Second))}, 2 * time.Second, false, 0, noPodsAfter, "web 1/1, worker waiting"},
+		{"no pod has been made yet", web, []ServiceObservation{with(observed("web"), func(s *ServiceObservation) { s.Desired = 1 })}, time.Second, false, 0, noPodsAfter, "web 0/1"},
+		{"a pod that is being deleted counts for nothing", web, []ServiceObservation{with(observed("web", readyPod("a", time.Second), deleting), func(s *ServiceObservation) { s.Desired = 1 })}, 2 * time.Second, true, time.Second, 0, "web 1/1"},
+		{"a deleted pod is no replacement for a missing one", web, []ServiceObservation{observed("web", readyPod("a", time.Second), deleting)}, 2 * time.Second, false, 0, 0, "web 1/2"},
+		{"one crash may be bad luck", web, []ServiceObservation{observed("web", stuckPod("a", ContainerObservation{Waiting: "CrashLoopBackOff", Ended: 1, ExitCode: 3}))}, 2 * time.Second, false, 0, spec.DefaultHealthTimeout, "web 0/1"},
+		{"a worker has not settled", worker, []ServiceObservation{observed("worker", readyPod("a", time.Second))}, 2 * time.Second, false, 0, time.Second + settleTime, "worker 0/1"},
+		{"a worker has settled", worker, []ServiceObservation{observed("worker", readyPod("a", time.Second))}, time.Second + settleTime, true, time.Second, 0, "worker 1/1"},
+		{"the earliest of several moments is looked at", worker, []ServiceObservation{observed("worker", readyPod("a", 3*time.Second), readyPod("b", 2*time.Second))}, 4 * time.Second, false, 0, 2*time.Second + settleTime, "worker 0/2"},
+		{"a worker that was good before need not settle", rollback, []ServiceObservation{observed("web", readyPod("a", time.Second)), observed("worker", readyPod("b", time.Second))}, time.Second, true, time.Second, 0, "web 1/1, worker 1/1"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			got := Judge(test.release, Observation{Services: test.services}, noon(), after(test.now))
+			if got.Cause != nil || got.Done != test.done || got.Message != test.message {
+				t.Errorf("got done %t, %q, cause %+v; want done %t, %q", got.Done, got.Message, got.Cause, test.done, test.message)
+			}
+			if test.readyAt != 0 && !got.ReadyAt.Equal(after(test.readyAt)) {
+				t.Errorf("got ready at %s, want %s", got.ReadyAt, after(test.readyAt))
+			}
+			checkRecheck(t, got, test.recheck)
+		})
+	}
+}
+
+func checkRecheck(t *testing.T, got Verdict, want time.Duration) {
+	t.Helper()
+	if want == 0 && !got.Recheck.IsZero() || want != 0 && !got.Recheck.Equal(after(want)) {
+		t.Errorf("got recheck at %s, want %s after the objects were written", got.Recheck, want)
+	}
+}
+
+func TestJudgeFailure(t *testing.T) {
+	t.Parallel()
+	container := func(c ContainerObservation) ServiceObservation { return observed("web", stuckPod("web-1", c)) }
+	homeless := stuckPod("web-1", ContainerObservation{})
+	homeless.Containers, homeless.Unschedulable, homeless.UnschedulableSince = nil, "0/3 nodes are available: 3 Insufficient cpu.", after(time.Second)
+	noPods := observed("web")
+	noPods.Desired = 1
+	refused := noPods
+	refused.Refused = `exceeded quota: team, requested: requests.cpu=2`
+	unseen := observed("web", readyPod("web-1", 0))
+	unseen.Observed = false
+	late := stuckPod("web-1", ContainerObservation{Running: true})
+	late.CreatedAt = after(time.Minute)
+	afterGood := observed("web", readyPod("web-0", time.Second), stuckPod("web-1", ContainerObservation{Ended: 2, ExitCode: 1}))
+	for _, test := range []struct {
+		name    string
+		service ServiceObservation
+		now     time.Duration
+		want    CauseKind // empty: no verdict yet
+		recheck time.Duration
+		message string
+		next    string
+	}{
+		{"the image cannot be pulled", container(ContainerObservation{Waiting: "ImagePullBackOff", Message: `Back-off pulling image "registry.example/acme/storefront"`}), time.Second, CauseImagePull, 0, "web: the image cannot be pulled: Back-off pulling image", "nodes may pull it"},
+		{"the image cannot be pulled and the kubelet says no more", container(ContainerObservation{Waiting: "ErrImagePull"}), time.Second, CauseImagePull, 0, "cannot be pulled: ErrImagePull", "check that the image exists"},
+		{"the image has an impossible name", container(ContainerObservation{Waiting: "InvalidImageName"}), time.Second, CauseImagePull, 0, "InvalidImageName", "check that the image exists"},
+		{"the container cannot be configured", container(ContainerObservation{Waiting: "CreateContainerConfigError", Message: `configmap "storefront-web-1" not found`}), time.Second, CauseConfig, 0, `cannot be started: configmap "storefront-web-1" not found`, "check the command"},
+		{"the command does not exist", container(ContainerObservation{Waiting: "RunContainerError", Message: `exec: "nodee": executable file not found in $PATH`}), time.Second, CauseConfig, 0, `exec: "nodee"`, "check the command"},
+		{"it crashed twice", container(ContainerObservation{Waiting: "CrashLoopBackOff", Ended: 2, ExitCode: 3, EndReason: "Error"}), time.Second, CauseCrash, 0, "web: the container ended 2 times, last with exit code 3", "read the log"},
+		{"it crashed twice and runs again", container(ContainerObservation{Running: true, Ended: 2, ExitCode: 3, EndReason: "Error"}), time.Second, CauseCrash, 0, "exit code 3", "read the log"},
+		{"one new pod crashed and another is fine", afterGood, time.Second, CauseCrash, 0, "exit code 1", "read the log"},
+		{"it ran out of memory", container(ContainerObservation{Ended: 2, ExitCode: 137, EndReason: "OOMKilled"}), time.Second, CauseCrash, 0, "out of memory (OOMKilled)", "raise memory"},
+		{"it ended by itself", container(ContainerObservation{Ended: 2, EndReason: "Completed"}), time.Second, CauseCrash, 0, "exit code 0: a service has to keep running", "it ended by itself"},
+		{"a signal ended it", container(ContainerObservation{Ended: 3, ExitCode: 139, EndReason: "Error"}), time.Second, CauseCrash, 0, "ended 3 times, last with exit code 139 (signal 11)", "read the log"},
+		{"no node takes it yet", observed("web", homeless), 20 * time.Second, "", time.Second + unschedulableAfter, "web 0/1", ""},
+		{"no node takes it for long enough", observed("web", homeless), time.Second + unschedulableAfter, CauseUnschedulable, 0, "no node takes the pod: 0/3 nodes are available", "add nodes"},
+		{"it is not ready yet", container(ContainerObservation{Running: true}), spec.DefaultHealthTimeout - time.Second, "", spec.DefaultHealthTimeout, "web 0/1", ""},
+		{"it was never ready", container(ContainerObservation{Running: true}), spec.DefaultHealthTimeout, CauseNotReady, 0, "not ready within 2m0s", "health.timeout"},
+		{"a pod made later has its own time", observed("web", late), spec.DefaultHealthTimeout, "", time.Minute + spec.DefaultHealthTimeout, "web 0/1", ""},
+		{"the cluster refuses to make pods", refused, time.Second, CauseRejected, 0, "refuses to make pods: exceeded quota: team", "raise the quota"},
+		{"no pod was made", noPods, noPodsAfter, CauseNoProgress, 0, "no pod was made within 30s", "kubectl get events"},
+		{"the controller never saw the new version", unseen, noPodsAfter, CauseNoProgress, 0, "has not acted on the new version for 30s", "kube-controller-manager"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			got := Judge(shop(spec.Web), Observation{Services: []ServiceObservation{test.service}}, noon(), after(test.now))
+			if !strings.Contains(got.Message, test.message) {
+				t.Errorf("got message %q, want %q in it", got.Message, test.message)
+			}
+			checkRecheck(t, got, test.recheck)
+			if test.want == "" {
+				if got.Done {
+					t.Errorf("got a verdict (%+v), want none yet", got.Cause)
+				}
+				return
+			}
+			if !got.Done || got.Cause == nil {
+				t.Fatalf("got %+v, want cause %s", got, test.want)
+			}
+			if got.Cause.Kind != test.want || got.Cause.Service != "web" || !strings.Contains(got.Cause.Next, test.next) {
+				t.Errorf("got %+v, want kind %s of web with %q next", *got.Cause, test.want, test.next)
+			}
+		})
+	}
+}
+
+func TestJudgeNamesPodContainerAndExitCode(t *testing.T) {
+	t.Parallel()
+	service := observed("web", readyPod("web-0", time.Second), stuckPod("web-1", ContainerObservation{Ended: 2, ExitCode: 3}))
+	got := Judge(shop(spec.Web), Observation{Services: []ServiceObservation{service}}, noon(), after(time.Second))
+	if c := got.Cause; c == nil || c.Pod != "web-1" || c.Container != "main" || c.ExitCode != 3 {
+		t.Errorf("got %+v, want container main of web-1 with exit code 3", c)
+	}
+}
+
+func TestJudgeUsesTheServicesOwnTimeout(t *testing.T) {
+	t.Parallel()
+	r := shop(spec.Web)
+	r.App.Services[0].Health.Timeout = "10s"
+	o := Observation{Services: []ServiceObservation{observed("web", stuckPod("web-1", ContainerObservation{Running: true}))}}
+	checkRecheck(t, Judge(r, o, noon(), after(9*time.Second)), 10*time.Second)
+	if got := Judge(r, o, noon(), after(10*time.Second)); got.Cause == nil || got.Cause.Kind != CauseNotReady {
+		t.Errorf("got %+v, want not ready", got)
+	}
+}
+
+// TestJudgeComesToTheSameVerdictAtItsRecheck makes sure that the moment it asks
+// to be called again is the moment it decides, so that no rollout sleeps on.
+func TestJudgeComesToTheSameVerdictAtItsRecheck(t *testing.T) {
+	t.Parallel()
+	homeless := stuckPod("web-1", ContainerObservation{})
+	homeless.Unschedulable, homeless.UnschedulableSince = "0/3 nodes are available", after(5*time.Second)
+	none := observed("worker")
+	none.Desired = 1
+	for name, service := range map[string]ServiceObservation{
+		"no node":    observed("worker", homeless),
+		"not ready":  observed("worker", stuckPod("worker-1", ContainerObservation{Running: true})),
+		"no pods":    none,
+		"settling":   observed("worker", readyPod("worker-1", time.Second)),
+		"not seen":   {Name: "worker", Desired: 1},
+		"other name": {Name: "somebody else's", Desired: 1},
+	} {
+		o := Observation{Services: []ServiceObservation{service}}
+		first := Judge(shop(spec.Worker), o, noon(), after(2*time.Second))
+		if first.Done || first.Recheck.IsZero() {
+			t.Errorf("%s: got %+v, want a moment to look again", name, first)
+			continue
+		}
+		if at := Judge(shop(spec.Worker), o, noon(), first.Recheck); !at.Done {
+			t.Errorf("%s: got %+v at its own recheck, want a verdict", name, at)
+		}
+		if before := Judge(shop(spec.Worker), o, noon(), first.Recheck.Add(-time.Nanosecond)); before.Done {
+			t.Errorf("%s: got a verdict before its recheck", name)
+		}
+	}
+}
