@@ -98,7 +98,7 @@ func checkDigest(digest string) error {
 }
 
 func readFile(name string) ([]byte, error) {
-	file, err := os.Open(name)
+	file, err := os.Open(name) //nolint:gosec // because the name is a file that this package had made
 	if err != nil {
 		return nil, err
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -179,11 +180,9 @@ func repositoryOf(reference string) string {
 }
 
 func choice(value string, into *string, choices ...string) error {
-	for _, c := range choices {
-		if value == c {
-			*into = value
-			return nil
-		}
+	if slices.Contains(choices, value) {
+		*into = value
+		return nil
 	}
 	return fmt.Errorf("want %s, got %q", strings.Join(choices, " or "), value)
 }

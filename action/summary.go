@@ -66,7 +66,7 @@ func summary(d *deploy, err error) string {
 	row("Image", image)
 	row("Intent", code(d.intent))
 	for _, s := range d.steps {
-		row("Time to "+s.name, s.took.Round(100*time.Millisecond).String())
+		row("Time to "+s.name, s.took.Round(time.Millisecond).String())
 	}
 	switch user, mendable := errors.AsType[*UserError](err); {
 	case err == nil && d.check.Summary != "":

@@ -56,14 +56,14 @@ func newWorld(t *testing.T) *world {
 			return Check{Status: "completed", Conclusion: "success", Title: "Release 12 is live", Summary: "All well.", Text: "log\n" + `<!-- inhaul: {"release":12,"url":"https://shop.example.org"} -->`}, true, nil
 		},
 	}
-	real := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
+	actual := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
 	server := httptest.NewTLSServer(http.HandlerFunc(func(rw http.ResponseWriter, req *http.Request) {
 		if user, password, ok := req.BasicAuth(); !ok || user != "AWS" || password != "tok" {
 			rw.Header().Set("WWW-Authenticate", `Basic realm="registry"`)
 			rw.WriteHeader(http.StatusUnauthorized)
 			return
 		}
-		real.ServeHTTP(rw, req)
+		actual.ServeHTTP(rw, req)
 	}))
 	t.Cleanup(server.Close)
 	w.registry = oci.New(oci.WithTransport(server.Client().Transport), oci.WithKeychain(keychain{"AWS", "tok"}))

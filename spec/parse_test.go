@@ -157,8 +157,7 @@ func TestMistakes(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			_, err := Parse("inhaul.yaml", []byte(c.data))
-			var errs Errors
-			if !errors.As(err, &errs) {
+			if _, ok := errors.AsType[Errors](err); !ok {
 				t.Fatalf("got %v, want Errors", err)
 			}
 			want := "inhaul.yaml:" + strings.ReplaceAll(c.want, "\n", "\ninhaul.yaml:")

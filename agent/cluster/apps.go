@@ -55,7 +55,7 @@ func (c *Client) UpdateApp(ctx context.Context, name string, change func(*agent.
 		}
 	}
 	err := errors.New("no such App")
-	for attempt := 0; attempt < maxAttempts; attempt++ {
+	for attempt := range maxAttempts {
 		if app == nil || attempt > 0 {
 			if app, err = c.readApp(ctx, name); err != nil {
 				break

@@ -97,7 +97,7 @@ func New(ctx context.Context, config *rest.Config, options Options) (*Client, er
 		c.log = slog.New(slog.DiscardHandler)
 	}
 	if c.now == nil {
-		c.now = time.Now
+		c.now = time.Now //nolint:forbidigo // because this is where the documented default is set
 	}
 	c.releases, c.apps = newOverlay(c.now), newOverlay(c.now)
 	c.events = newRecorder(connections.core, c.log)

@@ -68,7 +68,7 @@ func (c *Client) Lead(ctx context.Context, identity string, lead func(context.Co
 		lost = true
 	case leading := <-started:
 		leadCtx, stopLeading := context.WithCancel(ctx)
-		stopWatching := context.AfterFunc(leading, stopLeading)
+		stopWatching := context.AfterFunc(leading, stopLeading) //nolint:contextcheck // because the callback takes no context
 		lead(leadCtx)
 		lost = leading.Err() != nil
 		stopWatching()

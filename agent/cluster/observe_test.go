@@ -65,7 +65,7 @@ func readView(t *testing.T, path string) view {
 	}
 	var v view
 	decoder := scheme.Codecs.UniversalDeserializer()
-	for _, document := range bytes.Split(content, []byte("---\n")) {
+	for document := range bytes.SplitSeq(content, []byte("---\n")) {
 		o, _, err := decoder.Decode(document, nil, nil)
 		if err != nil {
 			t.Fatal(err)

@@ -13,6 +13,7 @@ import (
 	"github.com/inhaul/inhaul/api/v1alpha1"
 )
 
+//nolint:unparam // because the name says which object it is
 func stored(name, uid, version string) object {
 	return &v1alpha1.Release{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: name, UID: types.UID(uid), ResourceVersion: version}}
 }

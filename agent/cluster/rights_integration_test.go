@@ -103,7 +103,7 @@ func grant(t *testing.T, config *rest.Config, namespace string) {
 		t.Fatal(err)
 	}
 	plurals := map[string]string{"Role": "roles", "ClusterRole": "clusterroles", "RoleBinding": "rolebindings", "ClusterRoleBinding": "clusterrolebindings"}
-	for _, document := range bytes.Split(content, []byte("---\n")) {
+	for document := range bytes.SplitSeq(content, []byte("---\n")) {
 		var o unstructured.Unstructured
 		if err := yaml.Unmarshal(document, &o.Object); err != nil {
 			t.Fatal(err)

@@ -42,9 +42,9 @@ func (s service) deployment() (*appsv1.Deployment, error) {
 	return &appsv1.Deployment{
 		ObjectMeta: meta,
 		Spec: appsv1.DeploymentSpec{
-			Replicas:                pointer(int32(s.Replicas)), //nolint:gosec // bounded by spec and by the Release's schema
-			RevisionHistoryLimit:    pointer(int32(revisionHistory)),
-			ProgressDeadlineSeconds: pointer(int32(progressDeadlineSeconds)),
+			Replicas:                new(int32(s.Replicas)), //nolint:gosec // bounded by spec and by the Release's schema
+			RevisionHistoryLimit:    new(int32(revisionHistory)),
+			ProgressDeadlineSeconds: new(int32(progressDeadlineSeconds)),
 			Selector:                &metav1.LabelSelector{MatchLabels: s.selector()},
 			Strategy: appsv1.DeploymentStrategy{
 				Type:          appsv1.RollingUpdateDeploymentStrategyType,
@@ -68,8 +68,8 @@ func (s service) pod() (corev1.PodSpec, error) {
 	}
 	return corev1.PodSpec{
 		Containers:                    []corev1.Container{container},
-		AutomountServiceAccountToken:  pointer(false),
-		EnableServiceLinks:            pointer(false), // else every Service of the namespace leaks into the env
+		AutomountServiceAccountToken:  new(false),
+		EnableServiceLinks:            new(false), // else every Service of the namespace leaks into the env
 		TerminationGracePeriodSeconds: &grace,
 		SecurityContext: &corev1.PodSecurityContext{
 			SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
@@ -104,7 +104,7 @@ func (s service) container() (corev1.Container, error) {
 		Env:       s.environment(),
 		Resources: resources,
 		SecurityContext: &corev1.SecurityContext{
-			AllowPrivilegeEscalation: pointer(false),
+			AllowPrivilegeEscalation: new(false),
 			Capabilities:             &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
 		},
 	}
@@ -156,5 +156,3 @@ func (s service) resources() (corev1.ResourceRequirements, error) {
 		Limits:   corev1.ResourceList{corev1.ResourceMemory: memory},
 	}, nil
 }
-
-func pointer[T any](v T) *T { return &v }

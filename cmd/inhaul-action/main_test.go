@@ -43,7 +43,7 @@ func TestWhatTheUserCanMend(t *testing.T) {
 		}
 	}
 	other := errors.New("connection reset")
-	if mendable(other) != other || mendable(nil) != nil || action.ExitCode(other) != 2 {
+	if !errors.Is(mendable(other), other) || mendable(nil) != nil || action.ExitCode(other) != 2 {
 		t.Error("an error of the network is not ours any more")
 	}
 }

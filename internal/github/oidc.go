@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -56,9 +57,7 @@ func fetch(ctx context.Context, client *http.Client, address string, header http
 	}
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("User-Agent", userAgent)
-	for name, values := range header {
-		req.Header[name] = values
-	}
+	maps.Copy(req.Header, header)
 	retrying := &retryablehttp.Client{
 		HTTPClient: client, RetryMax: maxTries - 1, RetryWaitMin: idTokenRetryWait, RetryWaitMax: maxRetryWait,
 		CheckRetry:   retryablehttp.DefaultRetryPolicy,

@@ -110,6 +110,8 @@ func (e *ecr) list(w http.ResponseWriter, req *http.Request, repository string) 
 }
 
 // put stores a manifest with its content type, past immutability.
+//
+//nolint:unparam // because the repository makes the calls read well
 func (e *ecr) put(repository, tag, mediaType, manifest string) {
 	req := httptest.NewRequest(http.MethodPut, "/v2/"+repository+"/manifests/"+tag, strings.NewReader(manifest))
 	req.Header.Set("Content-Type", mediaType)

@@ -146,7 +146,7 @@ func TestListOfNothing(t *testing.T) {
 
 func TestListEnds(t *testing.T) {
 	t.Parallel()
-	endless := http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+	endless := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Link", `</v2/shop/tags/list?last=x>; rel="next"`)
 		fmt.Fprintf(w, `{"tags":["%s"]}`, strings.Repeat(`x","`, 20_000))
 	})

@@ -42,7 +42,7 @@ func (d *Demo) table() {
 		if published := publishedAt(a.result.Log); !published.IsZero() && !r.At("noticed").IsZero() {
 			notice = r.At("noticed").Sub(published).Round(time.Millisecond).String()
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", a.name, orDash(steps["build"]), orDash(steps["sign"]), orDash(steps["publish"]), notice,
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", a.name, orDash(steps["build and push"]), orDash(steps["sign"]), orDash(steps["publish"]), notice,
 			between("noticed", "verified"), between("admitted", "applied"), between("applied", "ready"), between("ready", "verdict"), between("verdict", "reported"),
 			a.result.Ended.Sub(a.result.Began).Round(10*time.Millisecond))
 	}

@@ -144,7 +144,9 @@ func (s *Stage) step(ctx context.Context, w Workflow, run registered, files map[
 		command.Env = append(command.Env, "INPUT_"+strings.ToUpper(name)+"="+value)
 	}
 	var log bytes.Buffer
-	command.Stdout = io.MultiWriter(&log, s.Out)
+	shown := &masking{out: s.Out}
+	defer shown.flush()
+	command.Stdout = io.MultiWriter(&log, shown)
 	command.Stderr = command.Stdout
 	result.Began = time.Now()
 	err := command.Run()
@@ -232,3 +234,42 @@ func git(ctx context.Context, dir string, args ...string) (string, error) {
 
 // Head is the commit that dir is at.
 func Head(ctx context.Context, dir string) (string, error) { return git(ctx, dir, "rev-parse", "HEAD") }
+
+// masking writes a step's log as a runner shows it: what the step asked to mask
+// is not shown.
+type masking struct {
+	out     io.Writer
+	line    []byte
+	secrets []string
+}
+
+func (m *masking) Write(p []byte) (int, error) {
+	m.line = append(m.line, p...)
+	for {
+		end := bytes.IndexByte(m.line, '\n')
+		if end < 0 {
+			return len(p), nil
+		}
+		m.show(string(m.line[:end+1]))
+		m.line = m.line[end+1:]
+	}
+}
+
+func (m *masking) show(line string) {
+	if secret, ok := strings.CutPrefix(line, "::add-mask::"); ok {
+		m.secrets = append(m.secrets, strings.TrimSpace(secret))
+		return
+	}
+	for _, secret := range m.secrets {
+		if secret != "" {
+			line = strings.ReplaceAll(line, secret, "***")
+		}
+	}
+	_, _ = io.WriteString(m.out, line)
+}
+
+func (m *masking) flush() {
+	if len(m.line) > 0 {
+		m.show(string(m.line))
+	}
+}
