@@ -124,7 +124,7 @@ func (a *Agent) take(ctx context.Context, policy Policy, notice Notice, noticed 
 	if err == nil && (prefix(v.Digest()) != notice.DigestPrefix || v.Statement().Predicate.Environment != notice.Environment) {
 		err = fmt.Errorf("%w: the tag announces another intent", intent.ErrMalformed)
 	}
-	if errors.Is(err, intent.ErrUnknownKey) && noticed.Sub(a.firstSeen(notice, noticed)) < keyPatience {
+	if unknown := (*intent.UnknownKeyError)(nil); errors.As(err, &unknown) && unknown.Issuer != "" && noticed.Sub(a.firstSeen(notice, noticed)) < keyPatience {
 		return err // the issuer may have a key that this agent was not allowed to ask for yet
 	}
 	if rule := ruleOf(err); rule != "" {
