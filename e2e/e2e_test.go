@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -44,6 +46,7 @@ func TestStories(t *testing.T) {
 			"kubectl": kubectl,
 			"output":  output,
 			"app":     app,
+			"refused": refused,
 		},
 		Condition: func(condition string) (bool, error) {
 			if condition == "builder" {
@@ -112,6 +115,26 @@ func kubectl(ts *testscript.TestScript, neg bool, args []string) {
 	if err := ts.Exec(program, args...); (err != nil) != neg {
 		ts.Fatalf("kubectl %s: %v", strings.Join(args, " "), err)
 	}
+}
+
+// refused waits until the App's refusal of that index is by that rule: kubectl
+// wait ends at once where an index does not exist yet.
+func refused(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: refused INDEX RULE")
+	}
+	got := ""
+	for range 200 {
+		kubectl(ts, false, []string{"-n", "inhaul", "get", "app", ts.Getenv("APP"), "-o", `jsonpath={range .status.refusals[*]}{.rule}{"\n"}{end}`})
+		got = ts.ReadFile("stdout")
+		index, err := strconv.Atoi(args[0])
+		ts.Check(err)
+		if rules := strings.Split(got, "\n"); index < len(rules) && rules[index] == args[1] {
+			return
+		}
+		time.Sleep(300 * time.Millisecond)
+	}
+	ts.Fatalf("refusal %s is not by %q; the rules are:\n%s", args[0], args[1], got)
 }
 
 // output sets environment variables from the file of `lab run --outputs`, each
