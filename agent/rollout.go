@@ -11,7 +11,7 @@ import (
 // The bounds of one step.
 const (
 	applyTimeout   = 60 * time.Second
-	observeTimeout = 15 * time.Minute // a rollout that is judged by nothing else has failed by then
+	observeTimeout = rolloutDeadline + time.Minute // Judge has failed it by then
 )
 
 // reconcile gives a line one turn: the newest release goes on from where it is,

@@ -15,6 +15,7 @@ import (
 const (
 	unschedulableAfter = 20 * time.Second // room for a scheduler's retry and a node that just joins
 	noPodsAfter        = 30 * time.Second // the controller has made no pod at all
+	rolloutDeadline    = 15 * time.Minute // whatever else keeps it from being done
 	settleTime         = 3 * time.Second  // a worker has no probe: it is ready once it has run this long
 	maxEnds            = 2                // a container that ended twice crashes
 )
@@ -59,6 +60,15 @@ func Judge(r Release, o Observation, applied, now time.Time) Verdict {
 		}
 	}
 	verdict.Message = strings.Join(progress, ", ")
+	if !verdict.Done {
+		verdict.recheck(applied.Add(rolloutDeadline))
+		if now.Sub(applied) >= rolloutDeadline {
+			return failed(Cause{
+				Kind: CauseNoProgress, Message: fmt.Sprintf("the rollout was not done within %s: %s", rolloutDeadline, verdict.Message),
+				Next: "look at the pods of the namespace: old ones may not be able to end, or new ones are not ready",
+			})
+		}
+	}
 	return verdict
 }
 

@@ -86,6 +86,9 @@ func TestJudgeSuccess(t *testing.T) {
 			if test.readyAt != 0 && !got.ReadyAt.Equal(after(test.readyAt)) {
 				t.Errorf("got ready at %s, want %s", got.ReadyAt, after(test.readyAt))
 			}
+			if !test.done && test.recheck == 0 { // nothing else to wait for
+				test.recheck = rolloutDeadline
+			}
 			checkRecheck(t, got, test.recheck)
 		})
 	}

@@ -84,7 +84,7 @@ func newApp(c *Client, cfg AppConfig) (*app, error) {
 	}
 	permissions := maps.Clone(cfg.Permissions)
 	if permissions == nil {
-		permissions = map[string]string{"checks": "write", "contents": "read", "metadata": "read"}
+		permissions = map[string]string{"checks": "write", "metadata": "read"}
 	}
 	return &app{
 		client: c, id: cfg.AppID, signer: signer, permissions: permissions, fetching: newGate(),

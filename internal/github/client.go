@@ -76,7 +76,7 @@ type AppConfig struct {
 	BaseURL    string // root of the REST API; default https://api.github.com
 	AppID      int64
 	PrivateKey *rsa.PrivateKey
-	// Permissions asked for in installation tokens; default checks: write, contents: read, metadata: read.
+	// Permissions asked for in installation tokens; default checks: write, metadata: read.
 	// GitHub refuses a token (422) that asks for more than the installation granted.
 	Permissions map[string]string
 	HTTP        *http.Client

@@ -182,7 +182,7 @@ func TestAppTokens(t *testing.T) {
 			if got := len(f.to(http.MethodGet, installPath)); got != 1 {
 				t.Errorf("got %d installation look-ups, want 1", got)
 			}
-			if want := `{"permissions":{"checks":"write","contents":"read","metadata":"read"}}`; asked[0].body != want {
+			if want := `{"permissions":{"checks":"write","metadata":"read"}}`; asked[0].body != want {
 				t.Errorf("got body %s, want %s", asked[0].body, want)
 			}
 			parsed, err := jwt.ParseSigned(asked[0].token, []jose.SignatureAlgorithm{jose.RS256})

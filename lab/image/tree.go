@@ -28,6 +28,7 @@ func (t *tree) dir(name string, mode fs.FileMode) { t.files[name] = file{mode: f
 func (t *tree) text(name, content string) {
 	t.files[name] = file{mode: 0o644, content: []byte(content)}
 }
+
 func (t *tree) link(name, target string) {
 	t.files[name] = file{mode: fs.ModeSymlink | 0o777, link: target}
 }
