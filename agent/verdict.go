@@ -129,7 +129,7 @@ func causeOf(s ServiceObservation, readyTimeout time.Duration, applied, now time
 			continue
 		}
 		for _, container := range pod.Containers {
-			if cause := containerCause(s.Name, pod, container); cause != nil {
+			if cause := containerCause(s.Name, pod, container, applied); cause != nil {
 				return cause
 			}
 		}
@@ -144,7 +144,7 @@ func causeOf(s ServiceObservation, readyTimeout time.Duration, applied, now time
 //
 // The reasons are the kubelet's own: pkg/kubelet/images/types.go and
 // pkg/kubelet/kuberuntime/kuberuntime_container.go of Kubernetes.
-func containerCause(service string, pod PodObservation, c ContainerObservation) *Cause {
+func containerCause(service string, pod PodObservation, c ContainerObservation, applied time.Time) *Cause {
 	cause := Cause{Service: service, Pod: pod.Name, Container: c.Name, ExitCode: c.ExitCode}
 	switch c.Waiting {
 	case "ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError", "RegistryUnavailable":
@@ -158,7 +158,8 @@ func containerCause(service string, pod PodObservation, c ContainerObservation) 
 		cause.Next = "check the command (run) and the env of the service in inhaul.yaml"
 		return &cause
 	}
-	if c.Ended < maxEnds {
+	// A service that this release left as it was may have restarted long ago.
+	if c.Ended < maxEnds || !c.EndedAt.IsZero() && c.EndedAt.Before(applied.Truncate(time.Second)) {
 		return nil
 	}
 	cause.Kind = CauseCrash

@@ -33,7 +33,7 @@ func main() {
 func run(ctx context.Context, args []string, getenv func(string) string) int {
 	settings, err := parse(args, getenv)
 	if errors.Is(err, errHelp) {
-		fmt.Print(err.Error())
+		fmt.Print(help)
 		return 0
 	}
 	if err != nil {
@@ -77,16 +77,16 @@ func serve(ctx context.Context, s settings, logger *slog.Logger) error {
 			return err
 		}
 		health.ready.Store(true)
-		return client.Lead(ctx, s.identity, func(ctx context.Context) {
+		var ended error // why the agent stopped by itself; the process then starts anew
+		err := client.Lead(ctx, s.identity, func(ctx context.Context) {
 			logger.Info("leading", "name", s.identity)
 			a := agent.New(agent.Ports{
 				Registry: intents{registry}, Keys: newIssuers(logger), Apps: client, Releases: client, Reader: client,
 				Cluster: client, Cleaner: client, Witness: client, Checks: checks,
 			}, agent.Config{PollInterval: s.pollInterval, Now: time.Now, Logger: logger.With("component", "agent")})
-			if err := a.Run(ctx); err != nil && ctx.Err() == nil {
-				logger.Error("leading ended", "error", err)
-			}
+			ended = a.Run(ctx)
 		})
+		return errors.Join(err, ended)
 	})
 	return group.Wait()
 }
