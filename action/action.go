@@ -116,6 +116,14 @@ func (a *Action) run(ctx context.Context) error {
 	if err != nil || d == nil {
 		return err
 	}
+	err = a.carry(ctx, d)
+	a.summarize(d, err)
+	return err
+}
+
+// carry takes a prepared deploy to its verdict, or to its publication where
+// nobody waits.
+func (a *Action) carry(ctx context.Context, d *deploy) error {
 	if err := a.provideImage(ctx, d); err != nil {
 		return err
 	}
@@ -124,12 +132,10 @@ func (a *Action) run(ctx context.Context) error {
 	}
 	a.output(d)
 	if !d.inputs.Wait {
-		a.summarize(d, nil)
 		return nil
 	}
-	err = a.awaitVerdict(ctx, d)
+	err := a.awaitVerdict(ctx, d)
 	a.output(d)
-	a.summarize(d, err)
 	return err
 }
 

@@ -187,9 +187,6 @@ func TestFailures(t *testing.T) {
 			w.programs.fail = "#5 ERROR\n------\nDockerfile:3\n--------------------\n   3 | >>> RUN false\nERROR: failed to solve: exit code: 1\n"
 		}, 1, []string{"::error file=Dockerfile,line=3,title=inhaul::building the image: docker: exit status 1%0A", "3 | >>> RUN false", "::endgroup::"}},
 		{"a build that may not push", func(w *world) { w.programs.fail = "ERROR: failed to push: 401 Unauthorized\n" }, 1, []string{"docker login example.com", "amazon-ecr-login"}},
-		{"a registry without login", func(w *world) {
-			w.Images = oci.New(oci.WithTransport(w.programs.transport), oci.WithKeychain(keychain{}))
-		}, 2, []string{"there are no credentials for it: run `docker login example.com`"}},
 		{"no right to ask for ID tokens", func(w *world) { w.env["ACTIONS_ID_TOKEN_REQUEST_URL"] = "" }, 1, []string{"may not ask GitHub for an ID token", "id-token: write"}},
 		{"an ID token that is refused", func(w *world) {
 			w.IDToken = func(context.Context, string) (string, error) { return "", errors.New("got status 500") }

@@ -60,7 +60,7 @@ func summary(d *deploy, err error) string {
 	row("Check", cell(d.check.URL))
 	row("Commit", code(d.source.Commit))
 	image := code(d.image)
-	if !d.built {
+	if image != "" && !d.built {
 		image += " (built before)"
 	}
 	row("Image", image)

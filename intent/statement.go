@@ -62,7 +62,7 @@ type Predicate struct {
 
 // Source says which workflow run asks. Under the github-oidc signer every
 // field but HeadCommit, EventAt, TriggeringActor and PullRequest must equal a
-// claim of the token.
+// claim of the token; JobWorkflowRef and GitHubEnvironment may be left out.
 type Source struct {
 	Repository        string    `json:"repository"`        // "acme/storefront"
 	RepositoryID      int64     `json:"repositoryID"`      // never reused, unlike the name
@@ -71,7 +71,7 @@ type Source struct {
 	Commit            string    `json:"commit"`            // 40 lower-case hex digits
 	HeadCommit        string    `json:"headCommit,omitempty"`
 	Event             string    `json:"event"`   // "push"
-	EventAt           time.Time `json:"eventAt"` // when the event happened, by its payload
+	EventAt           time.Time `json:"eventAt"` // when the event happened, by its payload; not after IssuedAt
 	WorkflowRef       string    `json:"workflowRef"`
 	JobWorkflowRef    string    `json:"jobWorkflowRef,omitempty"`
 	RunID             int64     `json:"runID"`

@@ -112,9 +112,18 @@ func (s Source) validate() error {
 			return fmt.Errorf("%w: %s is %d, want 1 to 2^53", ErrMalformed, field, n)
 		}
 	}
-	for field, text := range map[string]string{"ref": s.Ref, "event": s.Event, "workflowRef": s.WorkflowRef, "actor": s.Actor} {
+	for field, text := range map[string]string{
+		"repository": s.Repository, "ref": s.Ref, "event": s.Event, "workflowRef": s.WorkflowRef, "actor": s.Actor,
+	} {
 		if text == "" || len(text) > maxTextLength {
 			return fmt.Errorf("%w: %s has %d characters, want 1 to %d", ErrMalformed, field, len(text), maxTextLength)
+		}
+	}
+	for field, text := range map[string]string{
+		"jobWorkflowRef": s.JobWorkflowRef, "triggeringActor": s.TriggeringActor, "githubEnvironment": s.GitHubEnvironment,
+	} {
+		if len(text) > maxTextLength {
+			return fmt.Errorf("%w: %s has %d characters, want at most %d", ErrMalformed, field, len(text), maxTextLength)
 		}
 	}
 	return nil
@@ -126,8 +135,14 @@ func (p Predicate) validateTimes() error {
 			return fmt.Errorf("%w: %s is %v, want UTC in whole milliseconds", ErrMalformed, field, at)
 		}
 	}
+	if p.Source.EventAt.After(p.IssuedAt) { // a rollback holds against events from before it
+		return fmt.Errorf("%w: source.eventAt is %s, which is after issuedAt %s", ErrMalformed, stamp(p.Source.EventAt), stamp(p.IssuedAt))
+	}
 	if validity := p.ExpiresAt.Sub(p.IssuedAt); validity <= 0 || validity > MaxValidity {
 		return fmt.Errorf("%w: valid for %s, want more than 0 and at most %s", ErrMalformed, validity, MaxValidity)
 	}
 	return nil
 }
+
+// stamp is a time as the statement has it.
+func stamp(t time.Time) string { return t.Format("2006-01-02T15:04:05.000Z07:00") }

@@ -232,6 +232,7 @@ func addMalformed(t *testing.T, add func(name, expect, why string, now time.Time
 	add("environment-with-slash", malformed, "not a DNS label", soon, inPayload(`"environment":"production"`, `"environment":"../kube"`))
 	add("predicate-type-of-tomorrow", malformed, "a newer format", soon, inPayload(PredicateType, "https://inhaul.dev/intent/v2"))
 	add("local-time", malformed, "times have to be UTC", soon, inPayload(`"issuedAt":"2026-11-22T12:00:00Z"`, `"issuedAt":"2026-11-22T13:00:00+01:00"`))
+	add("event-after-signing", malformed, "an event cannot be younger than the intent, or it would undo rollbacks", soon, inPayload(`"eventAt":"2026-11-22T11:59:00Z"`, `"eventAt":"2026-11-22T12:00:01Z"`))
 	add("valid-for-ever", malformed, "valid for longer than a week", soon, inPayload(`"expiresAt":"2026-11-23T12:00:00Z"`, `"expiresAt":"2036-11-23T12:00:00Z"`))
 }
 

@@ -69,9 +69,16 @@ func (k *Keys) Set(ctx context.Context) (jose.JSONWebKeySet, error) {
 }
 
 // Refresh returns the issuer's keys after asking it again, for a token with an unknown key id. It asks at most once a
-// minute and otherwise returns what is known.
+// minute and otherwise returns what the last answer was: an error means that the issuer could not be asked, so that the
+// key may yet turn out to be its own.
 func (k *Keys) Refresh(ctx context.Context) (jose.JSONWebKeySet, error) {
-	return k.get(ctx, keysRefreshSpacing)
+	set, err := k.get(ctx, keysRefreshSpacing)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if err == nil && k.lastErr != nil {
+		return jose.JSONWebKeySet{}, k.lastErr
+	}
+	return set, err
 }
 
 // get asks the issuer if the last success is at least maxAge old and the last attempt long enough ago.

@@ -101,6 +101,31 @@ func TestKeys(t *testing.T) {
 		})
 	})
 
+	t.Run("say at a refresh that the issuer could not be asked, and what it says later", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			served := jwks(t, "k1")
+			f := issuer(func(int) string { return served })
+			keys := NewKeys(testIssuer, KeysConfig{HTTP: f.http()})
+			if _, err := keys.Set(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			served = "" // down
+			time.Sleep(2 * time.Minute)
+			for range 2 { // the second one is too soon to ask again
+				if set, err := keys.Refresh(t.Context()); err == nil {
+					t.Fatalf("got %q and no error while the issuer is down", kids(set))
+				}
+				time.Sleep(time.Second)
+			}
+			served = jwks(t, "k2")
+			time.Sleep(time.Minute)
+			if set, err := keys.Refresh(t.Context()); err != nil || kids(set) != "k1 k2" {
+				t.Fatalf("got %q, %v, want k1 k2", kids(set), err)
+			}
+		})
+	})
+
 	t.Run("come back soon after a bad start", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
