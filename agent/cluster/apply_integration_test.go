@@ -300,10 +300,11 @@ func TestFailuresAreSeen(t *testing.T) {
 				return s.Old > 0 && len(s.Pods) > 0 && len(s.Pods[0].Containers) > 0 && test.want(s.Pods[0].Containers[0])
 			})
 			pod := o.Services[0].Pods[0]
-			_, events := f.Testimony(t.Context(), r, agent.Cause{Pod: pod.Name, Container: pod.Containers[0].Name})
-			if len(events) == 0 || !strings.Contains(strings.Join(events, "\n"), "Scheduled") {
-				t.Errorf("got events %v, want the scheduler's at least", events)
-			}
+			// The scheduler writes its events behind what it does.
+			eventually(t, "the scheduler's event is told", func() bool {
+				_, events := f.Testimony(t.Context(), r, agent.Cause{Pod: pod.Name, Container: pod.Containers[0].Name})
+				return strings.Contains(strings.Join(events, "\n"), "Scheduled")
+			})
 		})
 	}
 }
