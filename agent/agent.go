@@ -26,6 +26,7 @@ type Ports struct {
 	Apps     Apps
 	Releases Releases
 	Reader   ReleaseReader
+	Planner  Planner
 	Cluster  Cluster
 	Cleaner  Cleaner
 	Witness  Witness
@@ -50,11 +51,15 @@ type Agent struct {
 	mu      sync.Mutex
 	seen    map[string]time.Time // tags that wait for a key, by when they were first seen
 	spurned map[string]bool      // tags that were refused and leave no mark, "app tag"
+	failing map[Line]failure     // releases whose objects could not be written, by when that was first seen
 }
 
 // New is an agent over the given ports.
 func New(ports Ports, config Config) *Agent {
-	return &Agent{Ports: ports, config: config, log: config.Logger, seen: map[string]time.Time{}, spurned: map[string]bool{}}
+	return &Agent{
+		Ports: ports, config: config, log: config.Logger,
+		seen: map[string]time.Time{}, spurned: map[string]bool{}, failing: map[Line]failure{},
+	}
 }
 
 // Run works until ctx ends: every step that is under way stops at a point from

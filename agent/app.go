@@ -12,7 +12,6 @@ type App struct {
 	Rules        []Rule // deny by default: one rule has to allow an intent
 	Environments []Environment
 	History      int // releases kept per environment
-	Generation   int64
 	Status       AppStatus
 }
 
@@ -66,7 +65,7 @@ type LineMarks struct {
 	LastRollbackBy string           // commit that the last rollback brought back
 	Current        int              // number of the release that serves
 	// ForgottenBefore is the issuedAt of the newest intent whose record was
-	// trimmed, strangers' left aside. What is older and unknown cannot be told
+	// trimmed, denied ones left aside. What is older and unknown cannot be told
 	// from it: ignored.
 	ForgottenBefore time.Time
 }

@@ -13,7 +13,7 @@ func CheckName(environment string) string { return "inhaul / " + environment }
 // check is the release as its check run shows it.
 func (r Release) check(environment Environment) Check {
 	c := Check{
-		ID: r.Status.Reported.CheckRun, Repository: r.Source.Repository, Commit: reportCommit(r.Source),
+		ID: r.Status.Reported.CheckRun, Repository: r.Source.Repository, Commit: r.Source.Commit,
 		Name: CheckName(r.Line.Environment), ExternalID: r.Intent,
 		StartedAt: r.Status.At(StepAdmitted), Title: r.Status.Message, Text: r.text(environment.URL),
 	}
@@ -44,11 +44,14 @@ func (r Release) check(environment Environment) Check {
 func (r Release) summary() string {
 	var b strings.Builder
 	if cause := r.Status.Cause; cause != nil {
-		fmt.Fprintf(&b, "**%s**\n\n", cause.Message)
-		if r.Status.RestoredTo != 0 {
+		fmt.Fprintf(&b, "%s\n\n", bold(cause.Message))
+		switch {
+		case r.Status.RestoredTo != 0:
 			fmt.Fprintf(&b, "Release %d never stopped serving; its objects are back in place.\n\n", r.Status.RestoredTo)
-		} else if r.Status.Phase == Failed {
-			b.WriteString("There is no earlier good release to go back to; the objects are left as they are.\n\n")
+		case r.Status.Phase == Failed && r.Status.SupersededBy != "":
+			fmt.Fprintf(&b, "`%s` is newer, and came before an earlier release was back in place.\n\n", short(r.Status.SupersededBy))
+		case r.Status.Phase == Failed:
+			b.WriteString("No earlier good release was put back; the objects are left as they are.\n\n")
 		}
 		fmt.Fprintf(&b, "Next: %s.\n\n", cause.Next)
 	}
@@ -120,6 +123,12 @@ func count(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
+// bold is text on one line of Markdown, in which nothing of the text is markup.
+func bold(text string) string {
+	escaped := strings.NewReplacer(`\`, `\\`, "`", "\\`", "*", `\*`, "[", `\[`, "]", `\]`, "<", `\<`)
+	return "**" + escaped.Replace(strings.Join(strings.Fields(text), " ")) + "**"
+}
+
 // fenced is a code block that its content cannot end.
 func fenced(text string) string {
 	fence := "```"
@@ -135,7 +144,7 @@ func (r Refusal) check() Check {
 		Repository: r.Repository, Commit: r.Commit, Name: CheckName(r.Line.Environment), ExternalID: r.Intent,
 		Status: Completed, Conclusion: ActionRequired, StartedAt: r.At, CompletedAt: r.At,
 		Title:   "Denied: " + r.Rule,
-		Summary: fmt.Sprintf("**%s**\n\nNothing was changed. The rules are in the App resource `%s` of the cluster, which the platform owner keeps.", r.Message, r.Line.App),
+		Summary: fmt.Sprintf("%s\n\nNothing was changed. The rules are in the App resource `%s` of the cluster, which the platform owner keeps.", bold(r.Message), r.Line.App),
 	}
 	if r.Superseded {
 		c.Conclusion, c.Title = Neutral, "Superseded"

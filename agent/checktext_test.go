@@ -90,6 +90,7 @@ func stories() map[string]Check {
 		"restoring":       of(Restoring, red),
 		"failed-at-first": of(Failed, red),
 		"rolled-back":     of(RolledBack, func(r *Release) { red(r); r.Status.RestoredTo = 2 }),
+		"made-way":        of(Failed, func(r *Release) { red(r); r.Status.SupersededBy = strings.Repeat("2", 40) }),
 		"superseded": of(Superseded, func(r *Release) {
 			r.Status.SupersededBy, r.Status.Message = strings.Repeat("2", 40), "Superseded by 2222222"
 			r.Status.Reach(StepVerdict, after(2*time.Second))
@@ -179,6 +180,22 @@ func TestContentCannotBreakTheMarkerOrTheFence(t *testing.T) {
 				t.Errorf("the content ends its own fence:\n%s", inside)
 			}
 		})
+	}
+}
+
+func TestBoldTextIsNoMarkup(t *testing.T) {
+	t.Parallel()
+	hostile := "web: **green** <b>x</b> [here](https://evil.example) `a` \\*\n# Success\n"
+	want := "**web: \\*\\*green\\*\\* \\<b>x\\</b> \\[here\\](https://evil.example) \\`a\\` \\\\\\* # Success**"
+	if got := bold(hostile); got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	failed := told(Failed, func(r *Release) { red(r); r.Status.Cause.Message = hostile })
+	denied := Refusal{Message: hostile}
+	for _, check := range []Check{failed.check(Environment{}), denied.check()} {
+		if !strings.HasPrefix(check.Summary, want+"\n") {
+			t.Errorf("got summary %q, want %q first", check.Summary, want)
+		}
 	}
 }
 

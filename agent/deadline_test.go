@@ -24,19 +24,70 @@ func TestJudgeEndsARolloutThatNothingElseEnds(t *testing.T) {
 	}
 }
 
+func TestJudgeGivesASlowServiceItsTime(t *testing.T) {
+	t.Parallel()
+	r := Release{App: spec.App{Services: []spec.Service{{Name: "web", Type: spec.Web}, {Name: "slow", Type: spec.Web}}}}
+	r.App.Services[1].Health.Timeout = "30m0s"
+	o := Observation{Services: []ServiceObservation{observed("web", readyPod("web-1", 0)), observed("slow", stuckPod("slow-1", ContainerObservation{Running: true}))}}
+	if got := Judge(r, o, noon(), after(30*time.Minute-time.Second)); got.Done {
+		t.Errorf("before its timeout: got %+v, want to wait", got)
+	}
+	if got := Judge(r, o, noon(), after(30*time.Minute)); got.Cause == nil || got.Cause.Kind != CauseNotReady || got.Cause.Service != "slow" {
+		t.Errorf("at its timeout: got %+v, want it failed with %s of slow", got, CauseNotReady)
+	}
+	o.Services[1] = observed("slow", readyPod("slow-1", 0))
+	o.Services[1].Old = 1
+	if got := Judge(r, o, noon(), after(34*time.Minute)); got.Done || !got.Recheck.Equal(after(35*time.Minute)) {
+		t.Errorf("an old pod is left: got %+v, want to look again 5 minutes after the longest timeout", got)
+	}
+}
+
+// TestJudgeForgivesCrashesFromBeforeTheRelease is about a pod that the release
+// left as it was, and that the agent saw for the first time with ends of old.
 func TestJudgeForgivesCrashesFromBeforeTheRelease(t *testing.T) {
 	t.Parallel()
 	r := Release{App: spec.App{Services: []spec.Service{{Name: "web", Type: spec.Web}}}}
-	pod := PodObservation{
-		Name: "web-1", Ready: true, ReadyAt: noon().Add(-time.Hour), CreatedAt: noon().Add(-2 * time.Hour),
-		Containers: []ContainerObservation{{Name: "web", Running: true, Restarts: 2, Ended: 2, ExitCode: 3, EndedAt: noon().Add(-time.Hour)}},
+	const before, since = -time.Hour, time.Second
+	for _, test := range []struct {
+		name      string
+		container ContainerObservation
+		crashed   bool
+	}{
+		{"ended twice long ago", ContainerObservation{Running: true, Ended: 2, EndedAt: after(before)}, false},
+		{"ended once long ago and once since", ContainerObservation{Ended: 2, EndedBefore: 1, EndedAt: after(since)}, false},
+		{"ended before the first look, nobody knows when the first time", ContainerObservation{Waiting: "CrashLoopBackOff", Ended: 2, EndedBefore: 2, EndedAt: after(since)}, false},
+		{"ended twice since, and runs", ContainerObservation{Running: true, Ended: 4, EndedBefore: 2, EndedAt: after(since)}, false},
+		{"ended twice since, and is down", ContainerObservation{Waiting: "CrashLoopBackOff", Ended: 4, EndedBefore: 2, EndedAt: after(since)}, true},
+	} {
+		test.container.ExitCode = 3
+		pod := PodObservation{Name: "web-1", Ready: true, ReadyAt: after(before), CreatedAt: after(2 * before), Containers: []ContainerObservation{test.container}}
+		got := Judge(r, Observation{Services: []ServiceObservation{observed("web", pod)}}, noon(), after(2*time.Second))
+		if crashed := got.Cause != nil && got.Cause.Kind == CauseCrash; crashed != test.crashed || !got.Done {
+			t.Errorf("%s: got %+v, want crashed %t", test.name, got, test.crashed)
+		}
+		pod.CreatedAt = noon().Truncate(time.Second)
+		o := Observation{Services: []ServiceObservation{observed("web", pod)}}
+		if got := Judge(r, o, after(time.Second/2), after(2*time.Second)); got.Cause == nil {
+			t.Errorf("%s, of a pod made for the release in the same second: got %+v, want it failed", test.name, got)
+		}
 	}
-	o := Observation{Services: []ServiceObservation{{Name: "web", Desired: 1, Observed: true, Updated: 1, Pods: []PodObservation{pod}}}}
-	if got := Judge(r, o, noon(), noon().Add(time.Second)); !got.Done || got.Cause != nil {
-		t.Errorf("an unchanged pod that restarted an hour ago: got %+v, want success", got)
+}
+
+func TestMemory(t *testing.T) {
+	t.Parallel()
+	var m memory
+	look := func(at time.Duration, c ContainerObservation) ContainerObservation {
+		o := Observation{Services: []ServiceObservation{observed("web", stuckPod("web-1", c))}}
+		m.fill(o, after(at))
+		return o.Services[0].Pods[0].Containers[0]
 	}
-	o.Services[0].Pods[0].Containers[0].EndedAt = noon().Add(time.Second)
-	if got := Judge(r, o, noon(), noon().Add(2*time.Second)); got.Cause == nil || got.Cause.Kind != CauseCrash {
-		t.Errorf("a crash since the release: got %+v, want it failed with %s", got, CauseCrash)
+	look(0, ContainerObservation{Waiting: "CrashLoopBackOff", Ended: 3})
+	again := look(time.Second, ContainerObservation{Waiting: "CrashLoopBackOff", Ended: 4})
+	if again.EndedBefore != 3 || !again.WaitingSince.Equal(noon()) {
+		t.Errorf("got %+v, want 3 ends and noon, as at the first look", again)
+	}
+	look(2*time.Second, ContainerObservation{Running: true, Ended: 4})
+	if got := look(3*time.Second, ContainerObservation{Waiting: "CrashLoopBackOff", Ended: 5}); got.EndedBefore != 3 || !got.WaitingSince.Equal(after(3*time.Second)) {
+		t.Errorf("got %+v, want it to wait anew", got)
 	}
 }

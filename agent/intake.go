@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-jose/go-jose/v4"
+
 	"github.com/inhaul/inhaul/intent"
 )
 
@@ -121,7 +123,7 @@ func (a *Agent) take(ctx context.Context, policy Policy, notice Notice, noticed 
 		return err
 	}
 	v, err := a.verify(fetchCtx, policy.app, envelope)
-	if err == nil && (prefix(v.Digest()) != notice.DigestPrefix || v.Statement().Predicate.Environment != notice.Environment) {
+	if err == nil && !notice.announces(v) {
 		err = fmt.Errorf("%w: the tag announces another intent", intent.ErrMalformed)
 	}
 	if unknown := (*intent.UnknownKeyError)(nil); errors.As(err, &unknown) && unknown.Issuer != "" && noticed.Sub(a.firstSeen(notice, noticed)) < keyPatience {
@@ -137,6 +139,12 @@ func (a *Agent) take(ctx context.Context, policy Policy, notice Notice, noticed 
 	return a.decide(ctx, policy, v, refusal)
 }
 
+// announces reports whether the tag tells the truth about v: news believes it.
+func (n Notice) announces(v intent.Verified) bool {
+	p := v.Statement().Predicate
+	return prefix(v.Digest()) == n.DigestPrefix && p.Environment == n.Environment && p.IssuedAt.Equal(n.IssuedAt)
+}
+
 // firstSeen returns when the notice was first looked at by this process.
 func (a *Agent) firstSeen(n Notice, now time.Time) time.Time {
 	a.mu.Lock()
@@ -150,8 +158,9 @@ func (a *Agent) firstSeen(n Notice, now time.Time) time.Time {
 	return a.seen[n.Tag]
 }
 
-// verify checks an envelope against the App's signers. An unknown key of an
-// issuer is asked for once.
+// verify checks an envelope against the App's signers. Only the issuer of the
+// envelope's own token is asked for keys, and asked anew once for an unknown one:
+// an issuer that cannot be reached is in the way of no other signer.
 func (a *Agent) verify(ctx context.Context, app App, envelope []byte) (intent.Verified, error) {
 	trust := intent.Trust{}
 	for _, signer := range app.Signers {
@@ -163,24 +172,22 @@ func (a *Agent) verify(ctx context.Context, app App, envelope []byte) (intent.Ve
 			trust.Keys = append(trust.Keys, key)
 			continue
 		}
-		keys, err := a.Keys.Keys(ctx, signer.Issuer)
-		if err != nil {
-			return intent.Verified{}, fmt.Errorf("asking %s for its keys: %w", signer.Issuer, err)
+		trust.Issuers = append(trust.Issuers, intent.Issuer{URL: signer.Issuer})
+	}
+	for _, ask := range []func(context.Context, string) (jose.JSONWebKeySet, error){a.Keys.Keys, a.Keys.Refresh} {
+		v, err := intent.Verify(envelope, trust, a.now())
+		unknown := &intent.UnknownKeyError{}
+		if !errors.As(err, &unknown) || unknown.Issuer == "" {
+			return v, err
 		}
-		trust.Issuers = append(trust.Issuers, intent.Issuer{URL: signer.Issuer, Keys: keys})
-	}
-	v, err := intent.Verify(envelope, trust, a.now())
-	unknown := &intent.UnknownKeyError{}
-	if !errors.As(err, &unknown) || unknown.Issuer == "" {
-		return v, err
-	}
-	keys, err := a.Keys.Refresh(ctx, unknown.Issuer)
-	if err != nil {
-		return intent.Verified{}, fmt.Errorf("asking %s for key %q: %w", unknown.Issuer, unknown.KeyID, err)
-	}
-	for i := range trust.Issuers {
-		if trust.Issuers[i].URL == unknown.Issuer {
-			trust.Issuers[i].Keys = keys
+		keys, err := ask(ctx, unknown.Issuer)
+		if err != nil {
+			return intent.Verified{}, fmt.Errorf("asking %s for key %q: %w", unknown.Issuer, unknown.KeyID, err)
+		}
+		for i := range trust.Issuers {
+			if trust.Issuers[i].URL == unknown.Issuer {
+				trust.Issuers[i].Keys = keys
+			}
 		}
 	}
 	return intent.Verify(envelope, trust, a.now())
@@ -222,15 +229,13 @@ func (a *Agent) decide(ctx context.Context, policy Policy, v intent.Verified, re
 		refusal.Rule, refusal.Message = "policy: app", fmt.Sprintf("the intent is for app %q, published among those of %q", p.App, policy.app.Name)
 		return a.refuse(ctx, refusal, time.Time{})
 	}
-	issuedAt := time.Time{} // a stranger's word moves no mark
 	if policy.mayReport(p.Source) {
-		issuedAt = p.IssuedAt
-		refusal.Repository, refusal.Commit, refusal.RunID = p.Source.Repository, reportCommit(p.Source), p.Source.RunID
+		refusal.Repository, refusal.Commit, refusal.RunID = p.Source.Repository, p.Source.Commit, p.Source.RunID
 	}
 	grant, err := policy.Judge(v)
 	if denied := (*Denied)(nil); errors.As(err, &denied) {
 		refusal.Rule, refusal.Message = denied.Rule, denied.Error()
-		return a.refuse(ctx, refusal, issuedAt)
+		return a.refuse(ctx, refusal, time.Time{})
 	}
 	app, found := a.app(policy.app.Name) // newest marks
 	if !found {
@@ -247,11 +252,13 @@ func (a *Agent) decide(ctx context.Context, policy Policy, v intent.Verified, re
 		refusal.SupersededBy = d.By
 		return a.refuse(ctx, refusal, p.IssuedAt)
 	}
-	return a.admit(ctx, grant, d, history, v, releases, refusal.At, verified)
+	err = a.admit(ctx, grant, d, history, v, releases, refusal.At, verified)
+	if rejected := (*Rejected)(nil); errors.As(err, &rejected) { // however often it is asked
+		refusal.Rule, refusal.Message = "format", "the cluster cannot store the release: "+rejected.Message
+		return a.refuse(ctx, refusal, time.Time{})
+	}
+	return err
 }
-
-// reportCommit is the commit that people look at.
-func reportCommit(s intent.Source) string { return s.Commit }
 
 // mayReport reports whether the source's repository is one that a rule names:
 // nothing is ever written to a stranger's commit.
@@ -272,9 +279,10 @@ func history(app App, line Line, releases []Release) History {
 		h.Refused[r.Intent] = true
 	}
 	for _, r := range releases {
-		h.Marks = h.Marks.advance(r.Source, r.IssuedAt, r.Number, r.Reason == ReasonRollback, r.Source.Commit)
+		commit := r.deployed(releases)
+		h.Marks = h.Marks.advance(r.Source, r.IssuedAt, r.Number, r.Reason == ReasonRollback, commit)
 		h.Admissions = append(h.Admissions, Admission{
-			Number: r.Number, Digest: r.Intent, TokenID: r.Evidence.TokenID, Commit: r.Source.Commit,
+			Number: r.Number, Digest: r.Intent, TokenID: r.Evidence.TokenID, Commit: commit,
 			RunID: r.Source.RunID, Attempt: r.Source.RunAttempt, Good: r.Status.Phase == Succeeded,
 		})
 	}
@@ -308,7 +316,7 @@ func (a *Agent) admit(ctx context.Context, grant Grant, d Decision, h History, v
 	}
 	a.log.Info("release admitted", "environment", r.Line.Environment, "name", r.Line.App, "release", r.Number,
 		"commit", r.Source.Commit, "image", r.Image, "reason", r.Reason)
-	marks := h.Marks.Advance(v, r.Number, d.Outcome, r.Source.Commit)
+	marks := h.Marks.Advance(v, r.Number, d.Outcome, r.deployed(releases))
 	return a.Apps.UpdateApp(ctx, p.App, func(s *AppStatus) { s.remember(marks) })
 }
 
@@ -331,7 +339,8 @@ func (s *AppStatus) remember(marks LineMarks) {
 		s.Lines = append(s.Lines, marks)
 		return
 	}
-	marks.ForgottenBefore = later(marks.ForgottenBefore, s.Lines[i].ForgottenBefore)
+	// Written by others since marks were read:
+	marks.ForgottenBefore, marks.Current = later(marks.ForgottenBefore, s.Lines[i].ForgottenBefore), s.Lines[i].Current
 	if marks.LastNumber >= s.Lines[i].LastNumber {
 		s.Lines[i] = marks
 	}

@@ -39,14 +39,13 @@ type Decision struct {
 
 // Admission is one admitted intent as ordering remembers it.
 type Admission struct {
-	Number   int
-	Digest   string
-	TokenID  string
-	Commit   string
-	RunID    int64
-	Attempt  int64
-	Restored int  // run whose release a rollback by number brought back, else 0
-	Good     bool // the release succeeded at some time
+	Number  int
+	Digest  string
+	TokenID string
+	Commit  string // whose code it runs
+	RunID   int64
+	Attempt int64
+	Good    bool // the release succeeded at some time
 }
 
 // History is what a line remembers: high-water marks, which outlive trimmed

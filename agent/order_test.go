@@ -129,13 +129,13 @@ func TestOrderProperties(t *testing.T) {
 		for n := range pushes {
 			slow := rapid.IntRange(1, 40).Draw(rt, "build minutes")
 			skew := rapid.IntRange(-3, 3).Draw(rt, "clock skew")
-			deliveries = append(deliveries, push(int64(n+1), 10*n, 10*n+slow+skew))
+			deliveries = append(deliveries, push(int64(n+1), 10*n, 10*n+max(slow+skew, 0))) // no intent is older than its event
 		}
 		for range rapid.IntRange(0, 3).Draw(rt, "re-runs") {
 			again := push(int64(rapid.IntRange(1, pushes).Draw(rt, "again")), 0, 0)
 			again.eventAt = minutes(10 * int(again.number-1))
 			again.attempt = int64(rapid.IntRange(2, 4).Draw(rt, "attempt"))
-			again.issuedAt = minutes(rapid.IntRange(30, 120).Draw(rt, "again issued"))
+			again.issuedAt = minutes(max(rapid.IntRange(30, 120).Draw(rt, "again issued"), 10*int(again.number-1)))
 			deliveries = append(deliveries, again)
 		}
 		deliveries = append(deliveries, rapid.SliceOfN(rapid.SampledFrom(deliveries), 0, 6).Draw(rt, "replays")...)

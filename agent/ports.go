@@ -18,6 +18,10 @@ var ErrExists = errors.New("exists already")
 // again is of no use.
 var ErrNotIntent = errors.New("not an intent")
 
+// ErrNoCommit says that GitHub will never show a check there: the repository, the
+// commit or the check run is gone. Asking again is of no use.
+var ErrNoCommit = errors.New("no such commit to report on")
+
 // Notice is an intent as its tag announces it; nothing of it is verified.
 type Notice struct {
 	Tag          string
@@ -48,7 +52,8 @@ type Keys interface {
 // Releases is the log of releases, kept in the cluster.
 type Releases interface {
 	// CreateRelease makes r durable; ErrExists if its number is taken. The
-	// namespace of the environment exists afterwards.
+	// namespace of the environment exists afterwards. A *Rejected error says that
+	// the API server will never store it.
 	CreateRelease(ctx context.Context, r Release) (Release, error)
 	// UpdateRelease makes r.Status durable; ErrConflict if r.Version is old.
 	UpdateRelease(ctx context.Context, r Release) (Release, error)
@@ -72,6 +77,13 @@ type Apps interface {
 	UpdateApp(ctx context.Context, name string, change func(*AppStatus)) error
 }
 
+// Planner knows what a release will make.
+type Planner interface {
+	// Objects names the objects of r, without asking the cluster. A *Rejected
+	// error says that r cannot be rendered.
+	Objects(r Release) ([]Object, error)
+}
+
 // Cluster is where a release becomes running pods.
 type Cluster interface {
 	// Apply writes the release's objects (dry run of all first; unchanged ones
@@ -86,8 +98,9 @@ type Cluster interface {
 // Cleaner removes what no release needs.
 type Cleaner interface {
 	// Prune deletes the objects of gone that are not in kept, and returns those
-	// whose deletion was not confirmed.
-	Prune(ctx context.Context, gone, kept []Object) ([]Object, error)
+	// whose deletion was not confirmed. What does not belong to the app of r is
+	// left alone.
+	Prune(ctx context.Context, r Release, gone, kept []Object) ([]Object, error)
 	// Trim deletes the release record.
 	Trim(ctx context.Context, r Release) error
 }
@@ -102,7 +115,8 @@ type Witness interface {
 // Checks shows a release's truth on its commit.
 type Checks interface {
 	// Show makes the check run of check.ExternalID look like check, creating it
-	// only if there is none, and returns its id.
+	// only if there is none, and returns its id. ErrNoCommit where that is
+	// impossible for good.
 	Show(ctx context.Context, check Check) (int64, error)
 }
 

@@ -14,10 +14,10 @@ const (
 	maxSpurned  = 10_000 // in memory; some 1 MB
 )
 
-// refuse makes a refusal durable and visible. issuedAt is the verified issuedAt
-// of the intent, zero if nothing of it is verified or a stranger wrote it: then
-// its record may be forgotten without a trace, since it is refused the same way
-// every time.
+// refuse makes a refusal durable and visible. issuedAt is that of an intent which
+// ordering refused. It is zero for every other: its record may be forgotten
+// without a trace, since it is refused the same way every time, and whoever may
+// sign intents, but not deploy here, must not move a mark by dating them ahead.
 func (a *Agent) refuse(ctx context.Context, r Refusal, issuedAt time.Time) error {
 	r.IssuedAt = issuedAt
 	a.log.Warn("intent refused", "environment", r.Line.Environment, "name", r.Line.App, "commit", r.Commit, "reason", r.Rule, "error", r.Message)
@@ -38,12 +38,16 @@ func (a *Agent) refuse(ctx context.Context, r Refusal, issuedAt time.Time) error
 	return nil
 }
 
-// trimRefusals forgets the oldest refusals beyond the bound.
+// trimRefusals forgets the oldest refusals beyond the bound. Those of which
+// nothing is trusted go first: whoever may push to the registry can make any
+// number of them, and must not push the others out. Those that are still to be
+// reported go last.
 func (s *AppStatus) trimRefusals() {
 	for len(s.Refusals) > maxRefusals {
-		// Those without issuedAt go first: whoever may push to the registry can
-		// make any number of them, and must not push the others out.
-		i := max(0, slices.IndexFunc(s.Refusals, func(r Refusal) bool { return r.IssuedAt.IsZero() }))
+		i := slices.IndexFunc(s.Refusals, func(r Refusal) bool { return r.IssuedAt.IsZero() && r.Repository == "" })
+		if i < 0 {
+			i = max(0, slices.IndexFunc(s.Refusals, func(r Refusal) bool { return !r.unreported() }))
+		}
 		s.forget(s.Refusals[i].Line.Environment, s.Refusals[i].IssuedAt)
 		s.Refusals = slices.Delete(s.Refusals, i, i+1)
 	}
@@ -70,8 +74,11 @@ func (s *AppStatus) forget(environment string, issuedAt time.Time) {
 func (a *Agent) spurn(app, tag string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if len(a.spurned) >= maxSpurned {
-		clear(a.spurned)
+	for old := range a.spurned { // any of them: without all, a flood would be news at once
+		if len(a.spurned) < maxSpurned {
+			break
+		}
+		delete(a.spurned, old)
 	}
 	a.spurned[app+" "+tag] = true
 }

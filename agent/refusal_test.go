@@ -2,6 +2,7 @@ package agent
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -49,6 +50,44 @@ func TestUnverifiedRefusalsAreForgottenFirst(t *testing.T) {
 	}
 }
 
+// TestDenialsThatAreReportedGoBeforeThoseThatAreNot is about denials of known
+// repositories, which move no mark but are to be seen on their commits.
+func TestDenialsThatAreReportedGoBeforeThoseThatAreNot(t *testing.T) {
+	t.Parallel()
+	denials := refusals("production", maxRefusals+2, 0, false)
+	for i := range denials {
+		denials[i].Repository, denials[i].Reported = "acme/storefront", i == 7
+	}
+	s := AppStatus{Refusals: append(denials, refusals("production", 1, 500, false)...)}
+	s.trimRefusals()
+	var left []string
+	for _, r := range s.Refusals {
+		left = append(left, r.Tag)
+	}
+	for _, tag := range []string{"production 500", "production 7", "production 0"} { // in this order
+		if slices.Contains(left, tag) {
+			t.Errorf("%s is left", tag)
+		}
+	}
+	if len(left) != maxRefusals || left[0] != "production 1" || len(s.Lines) != 0 {
+		t.Errorf("got %d left, the first %s, marks %+v; want the newest %d and no mark", len(left), left[0], s.Lines, maxRefusals)
+	}
+}
+
+func TestAFullMemoryOfSpurnedTagsForgetsAFewOnly(t *testing.T) {
+	t.Parallel()
+	a := New(Ports{}, Config{})
+	for i := range maxSpurned + 10 {
+		a.spurn("storefront", fmt.Sprint(i))
+		if !a.isSpurned("storefront", fmt.Sprint(i)) {
+			t.Fatalf("tag %d was forgotten at once", i)
+		}
+	}
+	if len(a.spurned) != maxSpurned {
+		t.Errorf("got %d tags remembered, want %d", len(a.spurned), maxSpurned)
+	}
+}
+
 func TestForgottenRefusalsAreNoNews(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -84,8 +123,8 @@ func TestAStrangersIntentLeavesNoMark(t *testing.T) {
 		if got[0].Rule != "policy: repository ID" || !got[0].IssuedAt.IsZero() || got[0].Repository != "" {
 			t.Errorf("got %+v, want no time and no commit to report on", got[0])
 		}
-		if got[1].Rule != "policy: ref" || !got[1].IssuedAt.Equal(outdated.issuedAt) || !got[1].Reported {
-			t.Errorf("got %+v, want its time, and a report on its commit", got[1])
+		if got[1].Rule != "policy: ref" || !got[1].IssuedAt.IsZero() || !got[1].Reported {
+			t.Errorf("got %+v, want no time, but a report on its commit", got[1])
 		}
 		if len(w.checks) != 1 {
 			t.Errorf("got %d check runs, want one: nothing is written to a stranger's commit", len(w.checks))

@@ -84,7 +84,7 @@ type Status struct {
 	Timeline     []Moment
 	Services     []ServiceStatus
 	Reported     Reported
-	Inventory    []Object // what the release made; pruning needs it
+	Inventory    []Object // what the release makes, written before it does; pruning needs it
 }
 
 // Step names a moment of a release.
@@ -133,8 +133,8 @@ type ServiceStatus struct {
 	Restarts int // of the new pods
 }
 
-// Reported is what the check on the commit shows: the outbox compares it with
-// the release's phase.
+// Reported is what the check on the commit shows, or would if GitHub had not
+// refused it for good: the outbox compares it with the release's phase.
 type Reported struct {
 	Phase    Phase
 	CheckRun int64
@@ -180,7 +180,7 @@ type Refusal struct {
 	Line         Line
 	Intent       string    // intent digest; for what could not be decoded, the digest of its bytes
 	Tag          string    // where it was found in the registry
-	IssuedAt     time.Time // of the verified intent; zero if nothing of it is verified
+	IssuedAt     time.Time // of an intent that ordering refused; zero for every other
 	Superseded   bool      // true: ordering; false: denied
 	SupersededBy string    // commit that stands instead
 	Rule         string    // which rule decided, "signature", "policy: ref", "order: issuedAt"

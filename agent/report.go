@@ -8,10 +8,17 @@ import (
 	"time"
 )
 
-const reportTimeout = 5 * time.Minute // for one check run, waits for rate limits included
+const (
+	reportTimeout = 5 * time.Minute // for one check run, waits for rate limits included
 
-// unreported reports whether the check on the commit shows another phase. This
-// and the durable status are the outbox.
+	// reportAge is when GitHub itself gives a check run up that is not completed.
+	//
+	// https://docs.github.com/en/rest/guides/using-the-rest-api-to-interact-with-checks
+	reportAge = 14 * 24 * time.Hour
+)
+
+// unreported reports whether the check on the commit shows another phase, and
+// nobody has given up on that. This and the durable status are the outbox.
 func (r Release) unreported() bool { return r.Status.Reported.Phase != r.checkPhase() }
 
 // checkPhase is the phase as far as a check run tells phases apart.
@@ -58,19 +65,33 @@ func (a *Agent) report(ctx context.Context, name string) error {
 	return errors.Join(failures...)
 }
 
-func (a *Agent) reportRelease(ctx context.Context, r Release, environment Environment) error {
-	ctx, cancel := context.WithTimeout(ctx, reportTimeout)
+// show makes the check run look like check, which is about something of the time
+// since. What can never be shown is logged once and given up: it counts as
+// reported, though it is not shown.
+func (a *Agent) show(ctx context.Context, line Line, check Check, since time.Time) (id int64, shown bool, err error) {
+	showCtx, cancel := context.WithTimeout(ctx, reportTimeout)
 	defer cancel()
-	id, err := a.Checks.Show(ctx, r.check(environment))
+	id, err = a.Checks.Show(showCtx, check)
+	hopeless := errors.Is(err, ErrNoCommit) || a.now().Sub(since) >= reportAge
+	if err != nil && hopeless && ctx.Err() == nil {
+		a.log.Warn("giving up on a check", "environment", line.Environment, "name", line.App,
+			"repository", check.Repository, "commit", check.Commit, "error", err)
+		return check.ID, false, nil
+	}
+	return id, err == nil, err
+}
+
+func (a *Agent) reportRelease(ctx context.Context, r Release, environment Environment) error {
+	id, shown, err := a.show(ctx, r.Line, r.check(environment), r.IssuedAt)
 	if err != nil {
 		return err
 	}
-	shown := r.checkPhase()
+	phase := r.checkPhase()
 	// Whatever happened to the release meanwhile, this much is reported.
 	for {
 		r.Status.Timeline = slices.Clone(r.Status.Timeline)
-		r.Status.Reported = Reported{Phase: shown, CheckRun: id}
-		if shown.Terminal() {
+		r.Status.Reported = Reported{Phase: phase, CheckRun: id}
+		if shown && phase.Terminal() {
 			r.Status.Reach(StepReported, a.now())
 		}
 		_, err := a.Releases.UpdateRelease(ctx, r)
@@ -84,9 +105,7 @@ func (a *Agent) reportRelease(ctx context.Context, r Release, environment Enviro
 }
 
 func (a *Agent) reportRefusal(ctx context.Context, r Refusal) error {
-	ctx, cancel := context.WithTimeout(ctx, reportTimeout)
-	defer cancel()
-	if _, err := a.Checks.Show(ctx, r.check()); err != nil {
+	if _, _, err := a.show(ctx, r.Line, r.check(), r.At); err != nil {
 		return err
 	}
 	return a.Apps.UpdateApp(ctx, r.Line.App, func(s *AppStatus) {

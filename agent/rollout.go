@@ -10,8 +10,10 @@ import (
 
 // The bounds of one step.
 const (
-	applyTimeout   = 60 * time.Second
-	observeTimeout = rolloutDeadline + time.Minute // Judge has failed it by then
+	applyTimeout  = 60 * time.Second
+	observeSlack  = time.Minute      // over the deadline: Judge has failed it by then
+	applyDeadline = 15 * time.Minute // for objects that cannot be written, with all tries
+	applyPatience = time.Minute      // of tries by this process: after a pause, the first failure proves nothing
 )
 
 // reconcile gives a line one turn: the newest release goes on from where it is,
@@ -23,13 +25,18 @@ func (a *Agent) reconcile(ctx context.Context, line Line) error {
 		return nil
 	}
 	newest := releases[len(releases)-1]
+	by := newest.deployed(releases)
 	for _, old := range releases[:len(releases)-1] {
 		if old.Status.Phase.Terminal() {
 			continue
 		}
 		if _, err := a.advance(ctx, old, func(s *Status) {
-			s.Phase, s.SupersededBy = Superseded, newest.Source.Commit
-			s.Message = "Superseded by " + short(newest.Source.Commit)
+			s.SupersededBy = by
+			if s.Phase == Restoring { // its red was certain before
+				s.Phase = Failed
+				return
+			}
+			s.Phase, s.Message = Superseded, "Superseded by "+short(by)
 			s.Reach(StepVerdict, a.now())
 		}); err != nil {
 			return err
@@ -49,7 +56,7 @@ func (a *Agent) reconcile(ctx context.Context, line Line) error {
 func (a *Agent) step(ctx context.Context, r Release, releases []Release) (Release, error) {
 	switch r.Status.Phase {
 	case Pending, "":
-		return a.advance(ctx, r, func(s *Status) { s.Phase, s.Message = Applying, "Writing its objects" })
+		return a.prepare(ctx, r, releases)
 	case Applying:
 		return a.apply(ctx, r, releases)
 	case RollingOut:
@@ -94,13 +101,16 @@ func (a *Agent) advance(ctx context.Context, r Release, change func(*Status)) (R
 }
 
 // reread returns the release as it is now in the cache, once the cache has seen
-// the write that was in the way.
+// the write that was in the way. It fails if somebody deleted the release.
 func (a *Agent) reread(ctx context.Context, r Release) (Release, error) {
 	for wait := time.Millisecond; ; wait = min(2*wait, time.Second) {
-		for _, now := range a.Reader.Releases(r.Line) {
-			if now.Number == r.Number && now.Version != r.Version {
-				return now, nil
-			}
+		releases := a.Reader.Releases(r.Line)
+		i := slices.IndexFunc(releases, func(now Release) bool { return now.Number == r.Number })
+		if i < 0 {
+			return r, fmt.Errorf("release %d of %s is gone", r.Number, r.Line)
+		}
+		if releases[i].Version != r.Version {
+			return releases[i], nil
 		}
 		select {
 		case <-ctx.Done():
@@ -110,16 +120,58 @@ func (a *Agent) reread(ctx context.Context, r Release) (Release, error) {
 	}
 }
 
-// apply writes the release's objects. What the API server refuses is a verdict:
-// nothing has changed then, so there is nothing to put back.
+// prepare makes durable what the release is going to write, so that pruning finds
+// it however the writing ends.
+func (a *Agent) prepare(ctx context.Context, r Release, releases []Release) (Release, error) {
+	inventory, err := a.Planner.Objects(r)
+	if rejected := (*Rejected)(nil); errors.As(err, &rejected) {
+		return a.fail(ctx, r, rejected.cause(), current(releases))
+	}
+	if err != nil {
+		return r, fmt.Errorf("planning release %d of %s: %w", r.Number, r.Line, err)
+	}
+	return a.advance(ctx, r, func(s *Status) { s.Phase, s.Message, s.Inventory = Applying, "Writing its objects", inventory })
+}
+
+func (r *Rejected) cause() Cause {
+	return Cause{
+		Kind: CauseRejected, Message: "the cluster refuses " + r.Object.Kind + " " + r.Object.Name + ": " + r.Message,
+		Next: "mend inhaul.yaml, or ask the platform owner about the cluster's admission rules",
+	}
+}
+
+// failure is a release in a phase whose objects cannot be written.
+type failure struct {
+	number int
+	phase  Phase
+	since  time.Time
+}
+
+// givesUp notes that the objects of r could not be written, and reports whether
+// that has lasted too long: for applyDeadline after start, and for applyPatience
+// before the eyes of this process.
+func (a *Agent) givesUp(r Release, start time.Time) bool {
+	now := a.now()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if f := a.failing[r.Line]; f.number != r.Number || f.phase != r.Status.Phase {
+		a.failing[r.Line] = failure{r.Number, r.Status.Phase, now}
+	}
+	return now.Sub(start) >= applyDeadline && now.Sub(a.failing[r.Line].since) >= applyPatience
+}
+
+// apply writes the release's objects. What the API server refuses is a verdict.
 func (a *Agent) apply(ctx context.Context, r Release, releases []Release) (Release, error) {
 	applyCtx, cancel := context.WithTimeout(ctx, applyTimeout)
 	defer cancel()
 	inventory, err := a.Cluster.Apply(applyCtx, r)
 	if rejected := (*Rejected)(nil); errors.As(err, &rejected) {
+		return a.fail(ctx, r, rejected.cause(), current(releases))
+	}
+	if err != nil && ctx.Err() == nil && a.givesUp(r, r.Status.At(StepAdmitted)) {
 		return a.fail(ctx, r, Cause{
-			Kind: CauseRejected, Message: "the cluster refuses " + rejected.Object.Kind + " " + rejected.Object.Name + ": " + rejected.Message,
-			Next: "mend inhaul.yaml, or ask the platform owner about the cluster's admission rules",
+			Kind: CauseNoProgress, Message: fmt.Sprintf("its objects were not written within %s: %v", applyDeadline, err),
+			Next: "ask the platform owner about the API server and its admission webhooks, then run the workflow again",
 		}, current(releases))
 	}
 	if err != nil {
@@ -159,7 +211,7 @@ func (a *Agent) observe(ctx context.Context, r Release, releases []Release) (Rel
 
 // judge calls Judge on every observation, and again when a symptom's time is up.
 func (a *Agent) judge(ctx context.Context, r Release, applied time.Time) (Verdict, Observation, error) {
-	ctx, cancel := context.WithTimeout(ctx, observeTimeout)
+	ctx, cancel := context.WithTimeout(ctx, deadline(r)+observeSlack)
 	defer cancel()
 	observations := make(chan Observation)
 	ended := make(chan error, 1)
@@ -174,6 +226,7 @@ func (a *Agent) judge(ctx context.Context, r Release, applied time.Time) (Verdic
 		})
 	}()
 	var seen Observation
+	var before memory
 	var recheck <-chan time.Time
 	for {
 		select {
@@ -183,6 +236,7 @@ func (a *Agent) judge(ctx context.Context, r Release, applied time.Time) (Verdic
 			}
 			return Verdict{}, seen, fmt.Errorf("watching release %d of %s: %w", r.Number, r.Line, err)
 		case seen = <-observations:
+			before.fill(seen, a.now())
 		case <-recheck:
 		}
 		now := a.now()
@@ -211,8 +265,10 @@ func (a *Agent) fail(ctx context.Context, r Release, cause Cause, good *Release)
 	})
 }
 
-// restore puts the last good release's objects back. Its pods never stopped
-// serving, so there is no rollout to wait for.
+// restore puts the last good release's objects back, whatever r wrote itself: an
+// interrupted try, or a release that it superseded, may have written something
+// too. Old pods serve until new ones are Ready, so there is no rollout to wait
+// for.
 func (a *Agent) restore(ctx context.Context, r Release, releases []Release) (Release, error) {
 	good := current(releases)
 	if good == nil {
@@ -220,12 +276,33 @@ func (a *Agent) restore(ctx context.Context, r Release, releases []Release) (Rel
 	}
 	applyCtx, cancel := context.WithTimeout(ctx, applyTimeout)
 	defer cancel()
-	if len(r.Status.Inventory) > 0 || !r.Status.At(StepApplied).IsZero() { // otherwise nothing was written
-		if _, err := a.Cluster.Apply(applyCtx, *good); err != nil {
-			return r, fmt.Errorf("putting release %d of %s back: %w", good.Number, r.Line, err)
+	_, err := a.Cluster.Apply(applyCtx, *good)
+	rejected := (*Rejected)(nil)
+	switch {
+	case err == nil:
+		return a.advance(ctx, r, func(s *Status) { s.Phase, s.RestoredTo = RolledBack, good.Number })
+	case errors.As(err, &rejected), ctx.Err() == nil && a.givesUp(r, r.Status.At(StepVerdict)):
+		return a.advance(ctx, r, func(s *Status) {
+			s.Phase = Failed
+			if s.Cause != nil {
+				cause := *s.Cause
+				cause.Message += fmt.Sprintf("; putting release %d back failed too: %v", good.Number, err)
+				s.Cause = &cause
+			}
+		})
+	}
+	return r, fmt.Errorf("putting release %d of %s back: %w", good.Number, r.Line, err)
+}
+
+// deployed is the commit whose code r runs: of a rollback by number, that of the
+// release which it brings back, if that is kept.
+func (r Release) deployed(releases []Release) string {
+	for _, old := range releases {
+		if old.Number == r.Restore && old.Number < r.Number {
+			return old.deployed(releases)
 		}
 	}
-	return a.advance(ctx, r, func(s *Status) { s.Phase, s.RestoredTo = RolledBack, good.Number })
+	return r.Source.Commit
 }
 
 // current is the release whose objects serve: the newest that succeeded, or the

@@ -15,7 +15,9 @@ import (
 const (
 	unschedulableAfter = 20 * time.Second // room for a scheduler's retry and a node that just joins
 	noPodsAfter        = 30 * time.Second // the controller has made no pod at all
-	rolloutDeadline    = 15 * time.Minute // whatever else keeps it from being done
+	rolloutDeadline    = 15 * time.Minute // whatever else keeps it from being done, see deadline
+	deadlineSlack      = 5 * time.Minute  // for what a rollout does beside waiting for its slowest service
+	uncertainFor       = 10 * time.Second // a symptom that may pass: the kubelet and the controllers try again meanwhile
 	settleTime         = 3 * time.Second  // a worker has no probe: it is ready once it has run this long
 	maxEnds            = 2                // a container that ended twice crashes
 )
@@ -60,16 +62,26 @@ func Judge(r Release, o Observation, applied, now time.Time) Verdict {
 		}
 	}
 	verdict.Message = strings.Join(progress, ", ")
-	if !verdict.Done {
-		verdict.recheck(applied.Add(rolloutDeadline))
-		if now.Sub(applied) >= rolloutDeadline {
+	if limit := deadline(r); !verdict.Done {
+		verdict.recheck(applied.Add(limit))
+		if now.Sub(applied) >= limit {
 			return failed(Cause{
-				Kind: CauseNoProgress, Message: fmt.Sprintf("the rollout was not done within %s: %s", rolloutDeadline, verdict.Message),
+				Kind: CauseNoProgress, Message: fmt.Sprintf("the rollout was not done within %s: %s", limit, verdict.Message),
 				Next: "look at the pods of the namespace: old ones may not be able to end, or new ones are not ready",
 			})
 		}
 	}
 	return verdict
+}
+
+// deadline is how long the whole rollout may take: a service that is slow to be
+// ready has its time.
+func deadline(r Release) time.Duration {
+	limit := rolloutDeadline
+	for _, s := range r.App.Services {
+		limit = max(limit, s.ReadyTimeout()+deadlineSlack)
+	}
+	return limit
 }
 
 // settle is how long a ready pod has to run before it counts. A worker has no
@@ -109,13 +121,18 @@ func (v *Verdict) recheck(at time.Time) {
 
 // causeOf returns why the service has failed, nil while it may still come up.
 func causeOf(s ServiceObservation, readyTimeout time.Duration, applied, now time.Time, v *Verdict) *Cause {
-	if s.Refused != "" {
-		return &Cause{
-			Kind: CauseRejected, Service: s.Name, Message: s.Name + ": the cluster refuses to make pods: " + s.Refused,
-			Next: "raise the quota of the namespace, or ask for less cpu, memory or fewer replicas in inhaul.yaml",
+	refused := s.Refused != "" && s.Updated < s.Desired
+	if refused { // perhaps only until an old pod has made room
+		since := later(s.RefusedSince, applied)
+		if now.Sub(since) >= uncertainFor {
+			return &Cause{
+				Kind: CauseRejected, Service: s.Name, Message: s.Name + ": the cluster refuses to make pods: " + s.Refused,
+				Next: "raise the quota of the namespace, or ask for less cpu, memory or fewer replicas in inhaul.yaml",
+			}
 		}
+		v.recheck(since.Add(uncertainFor))
 	}
-	if len(s.Pods) == 0 && s.Desired > 0 {
+	if len(s.Pods) == 0 && s.Desired > 0 && !refused {
 		v.recheck(applied.Add(noPodsAfter))
 		if now.Sub(applied) >= noPodsAfter {
 			return &Cause{
@@ -129,8 +146,12 @@ func causeOf(s ServiceObservation, readyTimeout time.Duration, applied, now time
 			continue
 		}
 		for _, container := range pod.Containers {
-			if cause := containerCause(s.Name, pod, container, applied); cause != nil {
+			cause, certainAt := containerCause(s.Name, pod, container, applied)
+			if cause != nil && !now.Before(certainAt) {
 				return cause
+			}
+			if cause != nil {
+				v.recheck(certainAt)
 			}
 		}
 		if cause := podCause(s.Name, pod, readyTimeout, applied, now, v); cause != nil {
@@ -140,28 +161,72 @@ func causeOf(s ServiceObservation, readyTimeout time.Duration, applied, now time
 	return nil
 }
 
-// containerCause judges what the kubelet says of one container.
+// containerCause judges what the kubelet says of one container. The cause counts
+// from certainAt on, if the kubelet still says the same then; the zero time is
+// at once.
 //
 // The reasons are the kubelet's own: pkg/kubelet/images/types.go and
 // pkg/kubelet/kuberuntime/kuberuntime_container.go of Kubernetes.
-func containerCause(service string, pod PodObservation, c ContainerObservation, applied time.Time) *Cause {
+func containerCause(service string, pod PodObservation, c ContainerObservation, applied time.Time) (known *Cause, certainAt time.Time) {
 	cause := Cause{Service: service, Pod: pod.Name, Container: c.Name, ExitCode: c.ExitCode}
 	switch c.Waiting {
 	case "ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError", "RegistryUnavailable":
 		cause.Kind = CauseImagePull
 		cause.Message = fmt.Sprintf("%s: the image cannot be pulled: %s", service, orElse(c.Message, c.Waiting))
 		cause.Next = "check that the image exists in the registry and that the nodes may pull it"
-		return &cause
+		switch {
+		case hopelessPull(c):
+			return &cause, time.Time{}
+		case c.Waiting == "ErrImagePull" || c.Waiting == "RegistryUnavailable":
+			return nil, time.Time{} // the kubelet's first try; ImagePullBackOff is its next word
+		}
+		return &cause, later(pod.CreatedAt, applied).Add(uncertainFor)
 	case "CreateContainerConfigError", "CreateContainerError", "RunContainerError", "PreCreateHookError", "PostStartHookError":
 		cause.Kind = CauseConfig
 		cause.Message = fmt.Sprintf("%s: the container cannot be started: %s", service, orElse(c.Message, c.Waiting))
 		cause.Next = "check the command (run) and the env of the service in inhaul.yaml"
-		return &cause
+		if says(c.Message, "failed to sync", "timed out", "deadline exceeded") { // the kubelet's caches, a busy node
+			return &cause, later(c.WaitingSince, later(pod.CreatedAt, applied)).Add(uncertainFor)
+		}
+		return &cause, time.Time{}
 	}
-	// A service that this release left as it was may have restarted long ago.
-	if c.Ended < maxEnds || !c.EndedAt.IsZero() && c.EndedAt.Before(applied.Truncate(time.Second)) {
-		return nil
+	if !crashed(pod, c, applied) {
+		return nil, time.Time{}
 	}
+	return crash(cause, c), time.Time{}
+}
+
+// hopelessPull reports whether a registry or the kubelet gave an answer that will
+// not change by asking again. Anything else may be the network's fault.
+func hopelessPull(c ContainerObservation) bool {
+	return c.Waiting == "InvalidImageName" || c.Waiting == "ErrImageNeverPull" ||
+		says(c.Message, "not found", "manifest unknown", "unauthorized", "denied", "forbidden", "invalid reference", "no match for platform")
+}
+
+// says reports whether text has one of the phrases, which are lower-case.
+func says(text string, phrases ...string) bool {
+	text = strings.ToLower(text)
+	return slices.ContainsFunc(phrases, func(phrase string) bool { return strings.Contains(text, phrase) })
+}
+
+// crashed reports whether a container has ended maxEnds times under this release.
+//
+// Every end of a pod that was made for it counts. A pod from before it (of a
+// service that the release left as it was) may have restarted long ago, and the
+// kubelet tells the time of the last end alone. So of such a pod only those ends
+// count that came after the agent's first look, and only while it is down. That
+// also holds for a new pod that looks old because clocks differ: it had not
+// ended at the first look.
+func crashed(pod PodObservation, c ContainerObservation, applied time.Time) bool {
+	second := applied.Truncate(time.Second) // Kubernetes tells times in whole seconds
+	if !pod.CreatedAt.Before(second) {
+		return c.Ended >= maxEnds
+	}
+	return c.Ended-c.EndedBefore >= maxEnds && !c.Running && !c.EndedAt.Before(second)
+}
+
+// crash completes the cause of a container that crashed.
+func crash(cause Cause, c ContainerObservation) *Cause {
 	cause.Kind = CauseCrash
 	how := fmt.Sprintf("exit code %d", c.ExitCode)
 	cause.Next = "read the log below; run the image locally with the same env"
@@ -175,7 +240,7 @@ func containerCause(service string, pod PodObservation, c ContainerObservation, 
 	case c.ExitCode > 128: // 128 + signal, as a shell has it
 		how = fmt.Sprintf("exit code %d (signal %d)", c.ExitCode, c.ExitCode-128)
 	}
-	cause.Message = fmt.Sprintf("%s: the container ended %d times, last with %s", service, c.Ended, how)
+	cause.Message = fmt.Sprintf("%s: the container ended %d times, last with %s", cause.Service, c.Ended, how)
 	return &cause
 }
 

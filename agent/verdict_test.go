@@ -15,7 +15,7 @@ func after(d time.Duration) time.Time { return noon().Add(d) }
 func readyPod(name string, at time.Duration) PodObservation {
 	return PodObservation{
 		Name: name, CreatedAt: noon(), Ready: true, ReadyAt: after(at),
-		Containers: []ContainerObservation{{Name: "main", Running: true, StartedAt: after(at)}},
+		Containers: []ContainerObservation{{Name: "main", Running: true}},
 	}
 }
 
@@ -124,8 +124,7 @@ func TestJudgeFailure(t *testing.T) {
 		message string
 		next    string
 	}{
-		{"the image cannot be pulled", container(ContainerObservation{Waiting: "ImagePullBackOff", Message: `Back-off pulling image "registry.example/acme/storefront"`}), time.Second, CauseImagePull, 0, "web: the image cannot be pulled: Back-off pulling image", "nodes may pull it"},
-		{"the image cannot be pulled and the kubelet says no more", container(ContainerObservation{Waiting: "ErrImagePull"}), time.Second, CauseImagePull, 0, "cannot be pulled: ErrImagePull", "check that the image exists"},
+		{"the image is not there", container(ContainerObservation{Waiting: "ErrImagePull", Message: `failed to resolve reference "registry.example/acme/storefront": not found`}), time.Second, CauseImagePull, 0, "web: the image cannot be pulled: failed to resolve", "nodes may pull it"},
 		{"the image has an impossible name", container(ContainerObservation{Waiting: "InvalidImageName"}), time.Second, CauseImagePull, 0, "InvalidImageName", "check that the image exists"},
 		{"the container cannot be configured", container(ContainerObservation{Waiting: "CreateContainerConfigError", Message: `configmap "storefront-web-1" not found`}), time.Second, CauseConfig, 0, `cannot be started: configmap "storefront-web-1" not found`, "check the command"},
 		{"the command does not exist", container(ContainerObservation{Waiting: "RunContainerError", Message: `exec: "nodee": executable file not found in $PATH`}), time.Second, CauseConfig, 0, `exec: "nodee"`, "check the command"},
@@ -140,7 +139,7 @@ func TestJudgeFailure(t *testing.T) {
 		{"it is not ready yet", container(ContainerObservation{Running: true}), spec.DefaultHealthTimeout - time.Second, "", spec.DefaultHealthTimeout, "web 0/1", ""},
 		{"it was never ready", container(ContainerObservation{Running: true}), spec.DefaultHealthTimeout, CauseNotReady, 0, "not ready within 2m0s", "health.timeout"},
 		{"a pod made later has its own time", observed("web", late), spec.DefaultHealthTimeout, "", time.Minute + spec.DefaultHealthTimeout, "web 0/1", ""},
-		{"the cluster refuses to make pods", refused, time.Second, CauseRejected, 0, "refuses to make pods: exceeded quota: team", "raise the quota"},
+		{"the cluster refuses to make pods for long enough", refused, uncertainFor, CauseRejected, 0, "refuses to make pods: exceeded quota: team", "raise the quota"},
 		{"no pod was made", noPods, noPodsAfter, CauseNoProgress, 0, "no pod was made within 30s", "kubectl get events"},
 		{"the controller never saw the new version", unseen, noPodsAfter, CauseNoProgress, 0, "has not acted on the new version for 30s", "kube-controller-manager"},
 	} {
@@ -200,6 +199,8 @@ func TestJudgeComesToTheSameVerdictAtItsRecheck(t *testing.T) {
 		"not ready":  observed("worker", stuckPod("worker-1", ContainerObservation{Running: true})),
 		"no pods":    none,
 		"settling":   observed("worker", readyPod("worker-1", time.Second)),
+		"not pulled": observed("worker", stuckPod("worker-1", ContainerObservation{Waiting: "ImagePullBackOff"})),
+		"refused":    {Name: "worker", Desired: 1, Observed: true, Refused: "exceeded quota"},
 		"not seen":   {Name: "worker", Desired: 1},
 		"other name": {Name: "somebody else's", Desired: 1},
 	} {
@@ -215,5 +216,81 @@ func TestJudgeComesToTheSameVerdictAtItsRecheck(t *testing.T) {
 		if before := Judge(shop(spec.Worker), o, noon(), first.Recheck.Add(-time.Nanosecond)); before.Done {
 			t.Errorf("%s: got a verdict before its recheck", name)
 		}
+	}
+}
+
+// TestJudgeIsSureBeforeItIsFinal is about what kubelets and controllers say of
+// something that may pass.
+func TestJudgeIsSureBeforeItIsFinal(t *testing.T) {
+	t.Parallel()
+	waiting := func(reason, message string) ServiceObservation {
+		return observed("web", stuckPod("web-1", ContainerObservation{Waiting: reason, Message: message}))
+	}
+	since := func(s ServiceObservation, at time.Duration) ServiceObservation {
+		s.Pods[0].Containers[0].WaitingSince = after(at)
+		return s
+	}
+	created := func(s ServiceObservation, at time.Duration) ServiceObservation {
+		s.Pods[0].CreatedAt = after(at)
+		return s
+	}
+	refused := ServiceObservation{Name: "web", Desired: 1, Observed: true, Refused: "exceeded quota: team", RefusedSince: after(25 * time.Second)}
+	full := observed("web", readyPod("web-1", 0))
+	full.Refused = "exceeded quota: team"
+	const no, at = time.Duration(-1), time.Duration(0)
+	for _, test := range []struct {
+		name    string
+		service ServiceObservation
+		certain time.Duration // after the objects were written; 0: at once, -1: not by this
+	}{
+		{"no such tag", waiting("ErrImagePull", "manifest unknown"), at},
+		{"no such image, in the back-off's words", waiting("ImagePullBackOff", `Back-off pulling image "x": ErrImagePull: x: not found`), at},
+		{"no rights", waiting("ErrImagePull", "unexpected status: 401 Unauthorized"), at},
+		{"access denied", waiting("ErrImagePull", "pull access denied, repository does not exist"), at},
+		{"forbidden", waiting("ErrImagePull", "failed to fetch anonymous token: 403 Forbidden"), at},
+		{"an invalid reference", waiting("ErrImagePull", "invalid reference format"), at},
+		{"another architecture", waiting("ErrImagePull", "no match for platform in manifest"), at},
+		{"an impossible name", waiting("InvalidImageName", ""), at},
+		{"never to be pulled", waiting("ErrImageNeverPull", ""), at},
+		{"a registry that does not answer, first try", waiting("ErrImagePull", "dial tcp: i/o timeout"), no},
+		{"no word but the reason, first try", waiting("ErrImagePull", ""), no},
+		{"a registry that is down", waiting("RegistryUnavailable", ""), no},
+		{"a registry that does not answer, several tries", waiting("ImagePullBackOff", "dial tcp: i/o timeout"), uncertainFor},
+		{"a rate limit", waiting("ImagePullBackOff", "429 Too Many Requests: toomanyrequests"), uncertainFor},
+		{"several tries of a later pod", created(waiting("ImagePullBackOff", ""), time.Minute), time.Minute + uncertainFor},
+		{"an image that the node cannot inspect", waiting("ImageInspectError", ""), uncertainFor},
+		{"a ConfigMap that is not there", waiting("CreateContainerConfigError", `configmap "x" not found`), at},
+		{"a ConfigMap that the kubelet has not seen", since(waiting("CreateContainerConfigError", "failed to sync configmap cache: timed out waiting for the condition"), 3*time.Second), 3*time.Second + uncertainFor},
+		{"a busy node", waiting("CreateContainerError", "context deadline exceeded"), uncertainFor},
+		{"no room while old pods end", refused, 25*time.Second + uncertainFor},
+		{"no room for a pod too many", full, no},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			judge := func(at time.Duration) Verdict {
+				return Judge(shop(spec.Web), Observation{Services: []ServiceObservation{test.service}}, noon(), after(at))
+			}
+			switch test.certain {
+			case at:
+				if got := judge(0); got.Cause == nil {
+					t.Errorf("got %+v, want a cause at once", got)
+				}
+			case no:
+				if got := judge(time.Minute); got.Cause != nil {
+					t.Errorf("got %+v, want no cause", got.Cause)
+				}
+			default:
+				before := judge(test.certain - time.Second)
+				if before.Cause != nil {
+					t.Errorf("a second before: got %+v, want no cause", before.Cause)
+				}
+				if test.certain < noPodsAfter {
+					checkRecheck(t, before, test.certain)
+				}
+				if got := judge(test.certain); got.Cause == nil {
+					t.Errorf("got %+v, want a cause", got)
+				}
+			}
+		})
 	}
 }

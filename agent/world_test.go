@@ -36,6 +36,15 @@ type world struct {
 	broken    map[string]bool   // images whose pods crash
 	checks    map[string]Check  // by external ID
 	made      int               // check runs created
+	mute      bool              // there is no GitHub App
+
+	pruned []Object
+	// What a test has the world do instead; nil: nothing special.
+	onApply func(context.Context, Release) error // before anything is written
+	onWrite func(context.Context, Release) error // after everything is written
+	onWatch func(Release, *ServiceObservation)
+	onMake  func(Release) error
+	onShow  func(Check) error
 }
 
 var errDead = errors.New("the agent is dead")
@@ -101,6 +110,11 @@ func (w *world) UpdateApp(ctx context.Context, _ string, change func(*AppStatus)
 
 func (w *world) CreateRelease(ctx context.Context, r Release) (Release, error) {
 	err := w.call(ctx, func() error {
+		if w.onMake != nil {
+			if err := w.onMake(r); err != nil {
+				return err
+			}
+		}
 		if slices.ContainsFunc(w.releases, func(old Release) bool { return old.Number == r.Number && old.Line == r.Line }) {
 			return ErrExists
 		}
@@ -139,15 +153,30 @@ func (w *world) Releases(line Line) []Release {
 
 func (w *world) Changed() <-chan Line { return w.changed }
 
+func (w *world) Objects(r Release) (objects []Object, err error) {
+	for _, s := range r.App.Services {
+		objects = append(objects, Object{Kind: "Deployment", Name: s.Name}, Object{Kind: "ConfigMap", Name: s.Name + "-" + s.Env["RUN"]})
+	}
+	return objects, nil
+}
+
 func (w *world) Apply(ctx context.Context, r Release) (inventory []Object, err error) {
+	if w.onApply != nil {
+		if err := w.onApply(ctx, r); err != nil {
+			return nil, err
+		}
+	}
 	err = w.call(ctx, func() error {
 		w.applied = append(w.applied, r.Number)
 		for _, s := range r.App.Services {
 			w.live[s.Name] = r.Image
-			inventory = append(inventory, Object{Kind: "Deployment", Name: s.Name}, Object{Kind: "ConfigMap", Name: s.Name + "-" + s.Env["RUN"]})
 		}
+		inventory, _ = w.Objects(r)
 		return nil
 	})
+	if err == nil && w.onWrite != nil {
+		err = w.onWrite(ctx, r)
+	}
 	return inventory, err
 }
 
@@ -155,11 +184,15 @@ func (w *world) Watch(ctx context.Context, r Release, see func(Observation) bool
 	var o Observation
 	if err := w.call(ctx, func() error {
 		for _, s := range r.App.Services {
-			pod := PodObservation{Name: s.Name, Ready: !w.broken[r.Image], ReadyAt: noon(), CreatedAt: noon()}
+			pod := PodObservation{Name: s.Name, Ready: !w.broken[r.Image], ReadyAt: noon(), CreatedAt: r.Status.At(StepApplied)}
 			if w.broken[r.Image] {
 				pod.Containers = []ContainerObservation{{Name: s.Name, Ended: 2, ExitCode: 3}}
 			}
-			o.Services = append(o.Services, ServiceObservation{Name: s.Name, Desired: 1, Observed: true, Updated: 1, Pods: []PodObservation{pod}})
+			service := ServiceObservation{Name: s.Name, Desired: 1, Observed: true, Updated: 1, Pods: []PodObservation{pod}}
+			if w.onWatch != nil {
+				w.onWatch(r, &service)
+			}
+			o.Services = append(o.Services, service)
 		}
 		return nil
 	}); err != nil {
@@ -171,8 +204,9 @@ func (w *world) Watch(ctx context.Context, r Release, see func(Observation) bool
 	return ctx.Err()
 }
 
-func (w *world) Prune(ctx context.Context, gone, _ []Object) ([]Object, error) {
+func (w *world) Prune(ctx context.Context, _ Release, gone, _ []Object) ([]Object, error) {
 	return nil, w.call(ctx, func() error {
+		w.pruned = append(w.pruned, gone...)
 		for _, o := range gone {
 			delete(w.live, o.Name)
 		}
@@ -192,6 +226,11 @@ func (w *world) Testimony(context.Context, Release, Cause) (string, []string) {
 }
 
 func (w *world) Show(ctx context.Context, c Check) (id int64, err error) {
+	if w.onShow != nil {
+		if err := w.onShow(c); err != nil {
+			return 0, err
+		}
+	}
 	err = w.call(ctx, func() error {
 		old, found := w.checks[c.ExternalID]
 		if !found {
@@ -224,18 +263,28 @@ func (w *world) died() bool {
 }
 
 // run lets an agent work on the world until it dies or has settled. Inside a synctest bubble that takes no time.
-func (w *world) run() {
-	ctx, cancel := context.WithTimeout(context.Background(), settled)
+func (w *world) run() { w.runUntil(minutes(60).Add(settled), nil) }
+
+// runUntil lets an agent work on the world from 13:00 on until the given time,
+// beside whatever happens meanwhile.
+func (w *world) runUntil(end time.Time, meanwhile func()) {
+	start := time.Now()
+	ctx, cancel := context.WithTimeout(context.Background(), end.Sub(minutes(60)))
 	defer cancel()
 	w.mu.Lock()
 	w.die = cancel
 	w.mu.Unlock()
-	start := time.Now()
-	a := New(Ports{Registry: w, Keys: w, Apps: w, Releases: w, Reader: w, Cluster: w, Cleaner: w, Witness: w, Checks: w},
-		Config{
-			PollInterval: 10 * time.Second, Logger: slog.New(slog.DiscardHandler),
-			Now: func() time.Time { return noon().Add(time.Hour + time.Since(start)) },
-		})
+	ports := Ports{Registry: w, Keys: w, Apps: w, Releases: w, Reader: w, Planner: w, Cluster: w, Cleaner: w, Witness: w}
+	if !w.mute {
+		ports.Checks = w
+	}
+	a := New(ports, Config{
+		PollInterval: 10 * time.Second, Logger: slog.New(slog.DiscardHandler),
+		Now: func() time.Time { return minutes(60).Add(time.Since(start)) },
+	})
+	if meanwhile != nil {
+		go meanwhile()
+	}
 	_ = a.Run(ctx)
 	synctest.Wait()
 }

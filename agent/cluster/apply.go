@@ -24,6 +24,28 @@ const dryRunsAtOnce = 4
 // maxRejection is how much of the API server's refusal is told.
 const maxRejection = 2048
 
+// Objects names the objects of r in the order in which they are written.
+func (c *Client) Objects(r agent.Release) ([]agent.Object, error) {
+	objects, err := rendered(r)
+	if err != nil {
+		return nil, err
+	}
+	references := make([]agent.Object, 0, len(objects))
+	for _, u := range objects {
+		references = append(references, reference(u))
+	}
+	return references, nil
+}
+
+// rendered are the objects of r; an error is a *agent.Rejected.
+func rendered(r agent.Release) ([]*unstructured.Unstructured, error) {
+	objects, err := render.Objects(r)
+	if err != nil {
+		return nil, &agent.Rejected{Object: agent.Object{Kind: "App", Namespace: r.Namespace, Name: r.Line.App}, Message: err.Error()}
+	}
+	return objects, nil
+}
+
 // Apply writes the release's objects and returns the inventory. All objects are
 // tried in a dry run first: *agent.Rejected says that one was refused and
 // nothing was written. Objects that are as they should be are not touched, and
@@ -32,9 +54,9 @@ const maxRejection = 2048
 //
 // Any other error may leave a part written; applying again completes it.
 func (c *Client) Apply(ctx context.Context, r agent.Release) ([]agent.Object, error) {
-	objects, err := render.Objects(r)
+	objects, err := rendered(r)
 	if err != nil {
-		return nil, &agent.Rejected{Object: agent.Object{Kind: "App", Namespace: r.Namespace, Name: r.Line.App}, Message: err.Error()}
+		return nil, err
 	}
 	writes, err := c.plan(ctx, objects)
 	if apierrors.IsNotFound(err) { // the namespace was deleted since it was ensured

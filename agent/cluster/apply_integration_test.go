@@ -179,7 +179,7 @@ func TestApplyLeavesOthersAlone(t *testing.T) {
 	if sent := writes(f.requests.take()); len(sent) != 0 {
 		t.Errorf("written: %v", sent)
 	}
-	left, err := f.Prune(t.Context(), []agent.Object{{APIVersion: "v1", Kind: "Service", Namespace: r.Namespace, Name: "shop-web"}}, nil)
+	left, err := f.Prune(t.Context(), r, []agent.Object{{APIVersion: "v1", Kind: "Service", Namespace: r.Namespace, Name: "shop-web"}}, nil)
 	if err != nil || len(left) != 0 {
 		t.Errorf("pruning it: got %v, %v", left, err)
 	}
@@ -205,7 +205,7 @@ func TestPrune(t *testing.T) {
 	f := integration(t)
 	r := f.deploy(t, f.release(1))
 	kept := r.Status.Inventory[:1]
-	left, err := f.Prune(t.Context(), r.Status.Inventory, kept)
+	left, err := f.Prune(t.Context(), r, r.Status.Inventory, kept)
 	if err != nil || len(left) != 0 {
 		t.Fatalf("got %v, %v; want every deletion confirmed", left, err)
 	}
@@ -219,7 +219,7 @@ func TestPrune(t *testing.T) {
 		t.Errorf("got %d ConfigMaps, %v; want 2", len(maps.Items), err)
 	}
 	for range 2 { // what is gone already is confirmed too
-		if left, err := f.Prune(t.Context(), r.Status.Inventory, nil); err != nil || len(left) != 0 {
+		if left, err := f.Prune(t.Context(), r, r.Status.Inventory, nil); err != nil || len(left) != 0 {
 			t.Errorf("got %v, %v", left, err)
 		}
 	}
@@ -237,12 +237,12 @@ func TestPrune(t *testing.T) {
 		}
 	}
 	finalize(`["example.com/hold"]`)
-	if left, err := f.Prune(t.Context(), []agent.Object{name}, nil); err != nil || len(left) != 1 {
+	if left, err := f.Prune(t.Context(), r, []agent.Object{name}, nil); err != nil || len(left) != 1 {
 		t.Errorf("held by a finalizer: got %v, %v; want it left", left, err)
 	}
 	finalize(`null`)
 	eventually(t, "it is gone", func() bool {
-		left, err := f.Prune(t.Context(), []agent.Object{name}, nil)
+		left, err := f.Prune(t.Context(), r, []agent.Object{name}, nil)
 		return err == nil && len(left) == 0
 	})
 }

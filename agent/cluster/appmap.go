@@ -16,12 +16,11 @@ const maxSummary = 1024
 // domainApp is the app that o declares.
 func domainApp(o *v1alpha1.App) agent.App {
 	app := agent.App{
-		Name:       o.Name,
-		Intents:    o.Spec.Intents,
-		Images:     slices.Clone(o.Spec.Images),
-		History:    o.Spec.History,
-		Generation: o.Generation,
-		Status:     domainAppStatus(o.Status),
+		Name:    o.Name,
+		Intents: o.Spec.Intents,
+		Images:  slices.Clone(o.Spec.Images),
+		History: o.Spec.History,
+		Status:  domainAppStatus(o.Status),
 	}
 	for _, s := range o.Spec.Signers {
 		app.Signers = append(app.Signers, agent.Signer(s))

@@ -28,6 +28,7 @@ var (
 	_ agent.Releases      = (*Client)(nil)
 	_ agent.ReleaseReader = (*Client)(nil)
 	_ agent.Apps          = (*Client)(nil)
+	_ agent.Planner       = (*Client)(nil)
 	_ agent.Cluster       = (*Client)(nil)
 	_ agent.Cleaner       = (*Client)(nil)
 	_ agent.Witness       = (*Client)(nil)

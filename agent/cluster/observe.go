@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"slices"
 	"strconv"
+	"strings"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -13,6 +15,7 @@ import (
 
 	"github.com/inhaul/inhaul/agent"
 	"github.com/inhaul/inhaul/agent/render"
+	"github.com/inhaul/inhaul/api/v1alpha1"
 	"github.com/inhaul/inhaul/spec"
 )
 
@@ -62,14 +65,14 @@ func (v view) service(r agent.Release, s spec.Service) agent.ServiceObservation 
 	}
 	current := v.replicaSet(d, number)
 	if current == nil {
-		o.Refused = createRefused(d)
+		o.Refused, o.RefusedSince = createRefused(d)
 		o.Observed = o.Refused != ""
 		return o
 	}
 	o.Observed = true
 	for _, condition := range current.Status.Conditions {
 		if condition.Type == appsv1.ReplicaSetReplicaFailure && condition.Status == corev1.ConditionTrue {
-			o.Refused = cmp.Or(condition.Message, condition.Reason)
+			o.Refused, o.RefusedSince = told(condition.Message, condition.Reason), condition.LastTransitionTime.UTC()
 		}
 	}
 	fresh := v.count(&o, s, current)
@@ -103,15 +106,21 @@ func revision(rs *appsv1.ReplicaSet) int {
 	return n
 }
 
-// createRefused is why the controller may not make the ReplicaSet; empty if it
-// may.
-func createRefused(d *appsv1.Deployment) string {
+// told is what the cluster says, or else the reason that it gives: on one line,
+// without secrets and not longer than an event.
+func told(message, reason string) string {
+	return cut(redact(printable(strings.Join(strings.Fields(cmp.Or(message, reason)), " "))), v1alpha1.MaxEvent)
+}
+
+// createRefused is why, and since when, the controller may not make the
+// ReplicaSet; empty if it may.
+func createRefused(d *appsv1.Deployment) (why string, since time.Time) {
 	for _, condition := range d.Status.Conditions {
 		if condition.Type == appsv1.DeploymentProgressing && condition.Status == corev1.ConditionFalse && condition.Reason == reasonCreateError {
-			return cmp.Or(condition.Message, condition.Reason)
+			return told(condition.Message, condition.Reason), condition.LastTransitionTime.UTC()
 		}
 	}
-	return ""
+	return "", time.Time{}
 }
 
 // count fills in the pods and returns the UIDs of the new ones.
@@ -167,7 +176,7 @@ func observePod(pod *corev1.Pod) agent.PodObservation {
 			o.Ready, o.ReadyAt = true, condition.LastTransitionTime.UTC()
 		case condition.Type == corev1.PodScheduled && condition.Status == corev1.ConditionFalse &&
 			condition.Reason == corev1.PodReasonUnschedulable:
-			o.Unschedulable = cmp.Or(condition.Message, condition.Reason)
+			o.Unschedulable = told(condition.Message, condition.Reason)
 			o.UnschedulableSince = condition.LastTransitionTime.UTC()
 		}
 	}
@@ -185,18 +194,18 @@ func observeContainer(s corev1.ContainerStatus) agent.ContainerObservation {
 	end := s.LastTerminationState.Terminated
 	switch {
 	case s.State.Waiting != nil:
-		o.Waiting, o.Message = s.State.Waiting.Reason, s.State.Waiting.Message
+		o.Waiting, o.Message = s.State.Waiting.Reason, told(s.State.Waiting.Message, "")
 		if o.Waiting == "CrashLoopBackOff" && end != nil {
 			o.Ended++
 		}
 	case s.State.Running != nil:
-		o.Running, o.StartedAt = true, s.State.Running.StartedAt.UTC()
+		o.Running = true
 	case s.State.Terminated != nil:
 		end = s.State.Terminated
 		o.Ended++
 	}
 	if end != nil {
-		o.ExitCode, o.EndReason, o.EndMessage = int(end.ExitCode), end.Reason, end.Message
+		o.ExitCode, o.EndReason = int(end.ExitCode), end.Reason
 		o.EndedAt = end.FinishedAt.UTC()
 	}
 	return o

@@ -15,16 +15,17 @@ import (
 
 // Prune deletes the objects of gone that are not in kept, and returns those that
 // may still be there, to be tried again. An object that does not carry Inhaul's
-// label is somebody else's by now and is left alone. The error tells why the
-// first deletion failed; the rest is deleted all the same.
-func (c *Client) Prune(ctx context.Context, gone, kept []agent.Object) ([]agent.Object, error) {
+// label, or that of the app of r, is somebody else's and is left alone: an
+// inventory also names what a release was refused. The error tells why the first
+// deletion failed; the rest is deleted all the same.
+func (c *Client) Prune(ctx context.Context, r agent.Release, gone, kept []agent.Object) ([]agent.Object, error) {
 	var left []agent.Object
 	var first error
 	for _, o := range gone {
 		if slices.Contains(kept, o) || slices.Contains(left, o) {
 			continue
 		}
-		confirmed, err := c.remove(ctx, o)
+		confirmed, err := c.remove(ctx, o, render.Label(r.Line.App))
 		if err != nil && first == nil {
 			first = fmt.Errorf("deleting %s %s: %w", o.Kind, o.Name, err)
 		}
@@ -36,7 +37,7 @@ func (c *Client) Prune(ctx context.Context, gone, kept []agent.Object) ([]agent.
 }
 
 // remove deletes one object and reports whether it is surely gone or not ours.
-func (c *Client) remove(ctx context.Context, o agent.Object) (bool, error) {
+func (c *Client) remove(ctx context.Context, o agent.Object, app string) (bool, error) {
 	r, ok := c.resource(o.Kind)
 	if !ok {
 		c.log.Warn("inventory names an object of a kind that is never made", "kind", o.Kind, "namespace", o.Namespace, "name", o.Name)
@@ -51,8 +52,8 @@ func (c *Client) remove(ctx context.Context, o agent.Object) (bool, error) {
 			return false, err
 		}
 	}
-	if live.GetLabels()[render.LabelManagedBy] != render.Manager {
-		c.log.Warn("object left alone: its managed-by label is gone", "kind", o.Kind, "namespace", o.Namespace, "name", o.Name)
+	if labels := live.GetLabels(); labels[render.LabelManagedBy] != render.Manager || labels[render.LabelApp] != app {
+		c.log.Warn("object left alone: its labels are not those of the app", "kind", o.Kind, "namespace", o.Namespace, "name", o.Name)
 		return true, nil
 	}
 	ctx, cancel := bounded(ctx)

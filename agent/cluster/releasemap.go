@@ -116,17 +116,18 @@ func domainSource(s v1alpha1.Source) intent.Source {
 	}
 }
 
-// statusResource is s within the bounds of the schema.
+// statusResource is s within the bounds of the schema. Messages may quote what
+// the API server or a webhook said.
 func statusResource(s agent.Status) v1alpha1.ReleaseStatus {
 	o := v1alpha1.ReleaseStatus{
-		Phase: string(s.Phase), Message: cut(s.Message, v1alpha1.MaxMessage),
+		Phase: string(s.Phase), Message: cut(redact(s.Message), v1alpha1.MaxMessage),
 		SupersededBy: s.SupersededBy, RestoredTo: s.RestoredTo,
 		Reported: v1alpha1.Reported{Phase: string(s.Reported.Phase), CheckRun: s.Reported.CheckRun},
 	}
 	if c := s.Cause; c != nil {
 		o.Cause = &v1alpha1.Cause{
 			Kind: string(c.Kind), Service: c.Service, Pod: c.Pod, Container: c.Container, ExitCode: c.ExitCode,
-			Message: cut(c.Message, v1alpha1.MaxMessage), Next: cut(c.Next, v1alpha1.MaxMessage), Log: cutHead(c.Log, v1alpha1.MaxLog),
+			Message: cut(redact(c.Message), v1alpha1.MaxMessage), Next: cut(c.Next, v1alpha1.MaxMessage), Log: cutHead(c.Log, v1alpha1.MaxLog),
 		}
 		for _, event := range c.Events[max(0, len(c.Events)-v1alpha1.MaxEvents):] {
 			o.Cause.Events = append(o.Cause.Events, cut(event, v1alpha1.MaxEvent))

@@ -17,6 +17,7 @@ import (
 
 // CreateRelease makes r durable, after making sure of its namespace. Its status
 // is Pending with the moments of r's timeline, whatever else r.Status says.
+// *agent.Rejected says that the API server will never take it.
 func (c *Client) CreateRelease(ctx context.Context, r agent.Release) (agent.Release, error) {
 	if err := c.ensureNamespace(ctx, r); err != nil {
 		return agent.Release{}, err
@@ -31,6 +32,12 @@ func (c *Client) CreateRelease(ctx context.Context, r agent.Release) (agent.Rele
 	}
 	if apierrors.IsAlreadyExists(err) {
 		return agent.Release{}, fmt.Errorf("creating release %s: %w", releaseName(r), agent.ErrExists)
+	}
+	if apierrors.IsInvalid(err) || apierrors.IsRequestEntityTooLargeError(err) {
+		return agent.Release{}, &agent.Rejected{
+			Object:  agent.Object{Kind: "Release", Namespace: r.Namespace, Name: releaseName(r)},
+			Message: cut(redact(err.Error()), maxRejection),
+		}
 	}
 	if err != nil {
 		return agent.Release{}, fmt.Errorf("creating release %s: %w", releaseName(r), err)

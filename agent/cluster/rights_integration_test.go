@@ -59,10 +59,10 @@ func TestAgentsOwnRights(t *testing.T) {
 		list, err := owner.core.Events(r.Namespace).List(t.Context(), metav1.ListOptions{FieldSelector: "involvedObject.kind=Release"})
 		return err == nil && len(list.Items) == 3
 	})
-	if left, err := f.Prune(t.Context(), r.Status.Inventory, nil); err != nil || len(left) != 0 {
+	if left, err := f.Prune(t.Context(), r, r.Status.Inventory, nil); err != nil || len(left) != 0 {
 		t.Errorf("pruning: got %v, %v", left, err)
 	}
-	if _, err := f.Prune(t.Context(), r.Status.Inventory, nil); err != nil {
+	if _, err := f.Prune(t.Context(), r, r.Status.Inventory, nil); err != nil {
 		t.Errorf("reading what is gone: %v", err)
 	}
 	if err := f.Trim(t.Context(), r); err != nil {

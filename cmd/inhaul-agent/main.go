@@ -82,7 +82,7 @@ func serve(ctx context.Context, s settings, logger *slog.Logger) error {
 			logger.Info("leading", "name", s.identity)
 			a := agent.New(agent.Ports{
 				Registry: intents{registry}, Keys: newIssuers(logger), Apps: client, Releases: client, Reader: client,
-				Cluster: client, Cleaner: client, Witness: client, Checks: checks,
+				Planner: client, Cluster: client, Cleaner: client, Witness: client, Checks: checks,
 			}, agent.Config{PollInterval: s.pollInterval, Now: time.Now, Logger: logger.With("component", "agent")})
 			ended = a.Run(ctx)
 		})

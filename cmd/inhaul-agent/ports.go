@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -102,12 +103,32 @@ func newChecks(s settings, logger *slog.Logger) (agent.Checks, error) {
 	return checks{client}, nil
 }
 
+// Show says ErrNoCommit for what another try will not mend.
 func (c checks) Show(ctx context.Context, check agent.Check) (int64, error) {
-	return c.client.UpsertCheckRun(ctx, github.CheckRun{
+	id, err := c.client.UpsertCheckRun(ctx, github.CheckRun{
 		ID: check.ID, Repository: check.Repository, HeadSHA: check.Commit, Name: check.Name, ExternalID: check.ExternalID,
 		Status: string(check.Status), Conclusion: string(check.Conclusion), Title: check.Title, Summary: check.Summary,
 		Text: check.Text, DetailsURL: check.DetailsURL, StartedAt: check.StartedAt, CompletedAt: check.CompletedAt,
 	})
+	if impossible(err) {
+		err = fmt.Errorf("%w: %w", agent.ErrNoCommit, err)
+	}
+	return id, err
+}
+
+// impossible reports whether GitHub has refused a check run for good: its
+// repository, commit or itself is gone. That the App is not installed there, a
+// 404 too, somebody may be about to mend.
+func impossible(err error) bool {
+	refused, ok := errors.AsType[*github.APIError](err)
+	if !ok || !strings.Contains(refused.Path, "/check-runs") {
+		return false
+	}
+	switch refused.Status {
+	case http.StatusNotFound, http.StatusGone, http.StatusUnprocessableEntity:
+		return true
+	}
+	return false
 }
 
 // health answers the kubelet's probes; the zero value is alive and not ready.

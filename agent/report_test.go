@@ -1,0 +1,75 @@
+package agent
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// TestAReportThatIsImpossibleIsGivenUp is about a commit that GitHub no longer
+// has: a force push, a deleted repository.
+func TestAReportThatIsImpossibleIsGivenUp(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		denied := push(2, 0, 2)
+		denied.change = outdated
+		w := newWorld(t)
+		shows := 0
+		w.onShow = func(Check) error { shows++; return fmt.Errorf("%w: 422 No commit found", ErrNoCommit) }
+		w.deploys(t, push(1, 0, 1), denied)
+		r := w.releases[0]
+		if r.Status.Phase != Succeeded || r.unreported() || !r.Status.At(StepReported).IsZero() {
+			t.Errorf("got %+v, want it live, not reported and not to be", r.Status)
+		}
+		if got := w.app.Status.Refusals; len(got) != 1 || got[0].unreported() {
+			t.Errorf("got refusals %+v, want one that is not to be reported", got)
+		}
+		if shows > 4 { // waiting, rolling out, live; and the refusal
+			t.Errorf("GitHub was asked %d times", shows)
+		}
+	})
+}
+
+func TestAReportIsTriedForTwoWeeks(t *testing.T) {
+	t.Parallel()
+	down := errors.New("no answer")
+	for _, test := range []struct {
+		name   string
+		age    time.Duration
+		answer error
+		givenUp,
+		shown bool
+	}{
+		{"shown", time.Hour, nil, false, true},
+		{"GitHub is down", reportAge - time.Second, down, false, false},
+		{"GitHub is down for two weeks", reportAge, down, true, false},
+		{"GitHub is back after two weeks", reportAge, nil, false, true},
+		{"there is no such commit", time.Hour, fmt.Errorf("%w: 404", ErrNoCommit), true, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			var log bytes.Buffer
+			w := newWorld(t)
+			w.onShow = func(Check) error { return test.answer }
+			a := New(Ports{Checks: w}, Config{Logger: slog.New(slog.NewTextHandler(&log, nil)), Now: func() time.Time { return after(test.age) }})
+			id, shown, err := a.show(t.Context(), Line{}, Check{ID: 0, ExternalID: "x"}, noon())
+			if shown != test.shown || shown != (id == 1) || (err == nil) != (test.shown || test.givenUp) {
+				t.Errorf("got %d, %t, %v; want shown %t, given up %t", id, shown, err, test.shown, test.givenUp)
+			}
+			if warned := strings.Contains(log.String(), "level=WARN"); warned != test.givenUp {
+				t.Errorf("got log %q, want a warning: %t", log.String(), test.givenUp)
+			}
+			dying, cancel := context.WithCancel(t.Context())
+			cancel()
+			if _, _, err := a.show(dying, Line{}, Check{}, noon()); err == nil && !test.shown {
+				t.Error("an agent that was told to stop gave up")
+			}
+		})
+	}
+}
