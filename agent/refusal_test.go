@@ -12,10 +12,10 @@ import (
 
 // refusals are n of them, a minute apart from first on; verified ones have an
 // issuedAt.
-func refusals(environment string, n, first int, verified bool) []Refusal {
+func refusals(n, first int, verified bool) []Refusal {
 	var all []Refusal
 	for i := range n {
-		r := Refusal{Line: Line{App: "storefront", Environment: environment}, Tag: fmt.Sprintf("%s %d", environment, first+i)}
+		r := Refusal{Line: Line{App: "storefront", Environment: "production"}, Tag: fmt.Sprintf("production %d", first+i)}
 		if verified {
 			r.IssuedAt = minutes(first + i)
 		}
@@ -26,7 +26,7 @@ func refusals(environment string, n, first int, verified bool) []Refusal {
 
 func TestRefusalsAreBounded(t *testing.T) {
 	t.Parallel()
-	s := AppStatus{Refusals: refusals("production", maxRefusals+3, 0, true)}
+	s := AppStatus{Refusals: refusals(maxRefusals+3, 0, true)}
 	s.trimRefusals()
 	if len(s.Refusals) != maxRefusals || s.Refusals[0].Tag != "production 3" {
 		t.Fatalf("got %d refusals from %q on, want %d from the fourth on", len(s.Refusals), s.Refusals[0].Tag, maxRefusals)
@@ -38,7 +38,7 @@ func TestRefusalsAreBounded(t *testing.T) {
 
 func TestUnverifiedRefusalsAreForgottenFirst(t *testing.T) {
 	t.Parallel()
-	s := AppStatus{Refusals: append(refusals("production", maxRefusals, 0, true), refusals("production", maxRefusals, 500, false)...)}
+	s := AppStatus{Refusals: append(refusals(maxRefusals, 0, true), refusals(maxRefusals, 500, false)...)}
 	s.trimRefusals()
 	for _, r := range s.Refusals {
 		if r.IssuedAt.IsZero() {
@@ -54,11 +54,11 @@ func TestUnverifiedRefusalsAreForgottenFirst(t *testing.T) {
 // repositories, which move no mark but are to be seen on their commits.
 func TestDenialsThatAreReportedGoBeforeThoseThatAreNot(t *testing.T) {
 	t.Parallel()
-	denials := refusals("production", maxRefusals+2, 0, false)
+	denials := refusals(maxRefusals+2, 0, false)
 	for i := range denials {
 		denials[i].Repository, denials[i].Reported = "acme/storefront", i == 7
 	}
-	s := AppStatus{Refusals: append(denials, refusals("production", 1, 500, false)...)}
+	s := AppStatus{Refusals: append(denials, refusals(1, 500, false)...)}
 	s.trimRefusals()
 	var left []string
 	for _, r := range s.Refusals {

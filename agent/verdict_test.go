@@ -270,12 +270,12 @@ func TestJudgeIsSureBeforeItIsFinal(t *testing.T) {
 			judge := func(at time.Duration) Verdict {
 				return Judge(shop(spec.Web), Observation{Services: []ServiceObservation{test.service}}, noon(), after(at))
 			}
-			switch test.certain {
-			case at:
+			switch {
+			case test.certain == at:
 				if got := judge(0); got.Cause == nil {
 					t.Errorf("got %+v, want a cause at once", got)
 				}
-			case no:
+			case test.certain == no:
 				if got := judge(time.Minute); got.Cause != nil {
 					t.Errorf("got %+v, want no cause", got.Cause)
 				}
