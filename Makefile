@@ -5,18 +5,20 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 MODE ?= auto
 TOOL := go tool -modfile=$(CURDIR)/go.tool.mod
-GO_FILES = $(shell git ls-files '*.go')
+GO_FILES = $(shell git ls-files --cached --others --exclude-standard --deduplicate '*.go')
+GOLANGCI = $(TOOL) golangci-lint run --allow-parallel-runners --config $(CURDIR)/.golangci.yml
+CONTROLLER_GEN = $(TOOL) controller-gen object crd:maxDescLen=400 paths=./api/...
 
 .PHONY: help
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
 
 .PHONY: demo
-demo: bin/lab ## the main job on a real Kubernetes (MODE=kwok|real, CHAOS=1 kills the agent, KEEP=1 leaves it up)
+demo: need-demo bin/lab ## the main job on a real Kubernetes (MODE=kwok|real, CHAOS=1 kills the agent, KEEP=1 leaves it up)
 	bin/lab demo --install --mode $(MODE) $(if $(CHAOS),--chaos) $(if $(SEED),--seed $(SEED)) $(if $(KEEP),--keep)
 
 .PHONY: test
-test: lint unit stories ## all tests that this machine can run; says what it skips, and why
+test: need-test lint unit stories ## all tests that this machine can run; says what it skips, and why
 	@echo "make test: all passed"
 
 .PHONY: unit
@@ -29,11 +31,21 @@ stories: bin/lab ## integration and end-to-end tests against the lab
 	hack/stories
 
 .PHONY: lint
-lint: ## golangci-lint, staticcheck, gofumpt
-	@test -z "$$($(TOOL) gofumpt -l $(GO_FILES))" || { echo "gofumpt would change:"; $(TOOL) gofumpt -l $(GO_FILES); exit 1; }
-	$(TOOL) golangci-lint run ./...
+lint: drift ## golangci-lint, staticcheck, gofumpt, and what `make generate` would change
+	@unformatted=$$($(TOOL) gofumpt -l $(GO_FILES)); \
+	test -z "$$unformatted" || { echo "gofumpt would change (make fmt):"; echo "$$unformatted"; exit 1; }
+	$(GOLANGCI) ./...
 	$(TOOL) staticcheck ./...
-	cd lab && go vet ./...
+	cd lab && $(GOLANGCI) ./...
+	cd lab && $(TOOL) staticcheck ./...
+
+# What is generated has to be what its sources say.
+.PHONY: drift
+drift:
+	@fresh=$$(mktemp -d); trap 'rm -rf "$$fresh"' EXIT; \
+	$(CONTROLLER_GEN) output:crd:dir=$$fresh/crds output:object:dir=$$fresh/object; \
+	diff -r deploy/crds $$fresh/crds && diff api/v1alpha1/zz_generated.deepcopy.go $$fresh/object/zz_generated.deepcopy.go || \
+	{ echo "api/v1alpha1 and what was generated from it differ: make generate"; exit 1; }
 
 .PHONY: fmt
 fmt: ## format all Go code
@@ -41,7 +53,7 @@ fmt: ## format all Go code
 
 .PHONY: generate
 generate: ## custom resource definitions and deep copies, from api/v1alpha1
-	$(TOOL) controller-gen object crd:maxDescLen=400 paths=./api/... output:crd:dir=deploy/crds
+	$(CONTROLLER_GEN) output:crd:dir=deploy/crds
 
 .PHONY: bench
 bench: bin/lab ## a deploy's steps beside the cluster's own floor (N=20 deploys)
@@ -50,6 +62,13 @@ bench: bin/lab ## a deploy's steps beside the cluster's own floor (N=20 deploys)
 .PHONY: clean
 clean: ## remove bin/; the lab's cached parts stay in ~/.cache/inhaul-lab
 	rm -rf bin
+
+# Says what the machine lacks before anything fails half-way.
+.PHONY: need-demo need-test
+need-demo:
+	@hack/need go git node npm
+need-test:
+	@hack/need go cc git node npm
 
 bin/lab: FORCE
 	@go build -C lab -o ../bin/lab .

@@ -270,26 +270,27 @@ func TestJudgeIsSureBeforeItIsFinal(t *testing.T) {
 			judge := func(at time.Duration) Verdict {
 				return Judge(shop(spec.Web), Observation{Services: []ServiceObservation{test.service}}, noon(), after(at))
 			}
-			switch {
-			case test.certain == at:
+			if test.certain == at {
 				if got := judge(0); got.Cause == nil {
 					t.Errorf("got %+v, want a cause at once", got)
 				}
-			case test.certain == no:
+				return
+			}
+			if test.certain == no {
 				if got := judge(time.Minute); got.Cause != nil {
 					t.Errorf("got %+v, want no cause", got.Cause)
 				}
-			default:
-				before := judge(test.certain - time.Second)
-				if before.Cause != nil {
-					t.Errorf("a second before: got %+v, want no cause", before.Cause)
-				}
-				if test.certain < noPodsAfter {
-					checkRecheck(t, before, test.certain)
-				}
-				if got := judge(test.certain); got.Cause == nil {
-					t.Errorf("got %+v, want a cause", got)
-				}
+				return
+			}
+			before := judge(test.certain - time.Second)
+			if before.Cause != nil {
+				t.Errorf("a second before: got %+v, want no cause", before.Cause)
+			}
+			if test.certain < noPodsAfter {
+				checkRecheck(t, before, test.certain)
+			}
+			if got := judge(test.certain); got.Cause == nil {
+				t.Errorf("got %+v, want a cause", got)
 			}
 		})
 	}

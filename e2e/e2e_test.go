@@ -33,7 +33,7 @@ func TestStories(t *testing.T) {
 			env.Setenv("LAB", lab)
 			env.Setenv("PATH", filepath.Dir(lab)+":"+env.Getenv("PATH"))
 			for _, name := range []string{
-				"KUBECONFIG", "LAB_KUBECTL", "LAB_REGISTRY", "LAB_GITHUB_URL", "LAB_CA_BUNDLE", "DOCKER_CONFIG", "HOME", "XDG_CACHE_HOME",
+				"KUBECONFIG", "LAB_KUBECTL", "LAB_REGISTRY", "LAB_MIRROR", "LAB_GITHUB_URL", "LAB_CA_BUNDLE", "DOCKER_CONFIG", "HOME", "XDG_CACHE_HOME",
 				"INHAUL_LAB_SOURCE", "LAB_BUILDER", "GOFLAGS", "GOPROXY",
 			} {
 				env.Setenv(name, os.Getenv(name))
@@ -42,18 +42,16 @@ func TestStories(t *testing.T) {
 			return writeKeys(env.WorkDir)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"publish": publish,
-			"kubectl": kubectl,
-			"output":  output,
-			"app":     app,
-			"refused": refused,
+			"app":       app,
+			"kubectl":   kubectl,
+			"output":    output,
+			"podenv":    podenv,
+			"publish":   publish,
+			"published": published,
+			"refused":   refused,
+			"registry":  registry,
 		},
-		Condition: func(condition string) (bool, error) {
-			if condition == "builder" {
-				return os.Getenv("LAB_BUILDER") != "", nil
-			}
-			return false, fmt.Errorf("unknown condition %q", condition)
-		},
+		Condition: condition,
 	})
 }
 
@@ -117,6 +115,20 @@ func kubectl(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
+// podenv prints the variables that new pods of a service get, as an object:
+// podenv SERVICE
+func podenv(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: podenv SERVICE")
+	}
+	get := func(what, path string) string {
+		kubectl(ts, false, []string{"-n", ts.Getenv("NAMESPACE"), "get", what, "-o", "jsonpath=" + path})
+		return ts.ReadFile("stdout")
+	}
+	name := get("deployment/"+ts.Getenv("APP")+"-"+args[0], "{.spec.template.spec.containers[0].envFrom[*].configMapRef.name}")
+	get("configmap/"+name, "{.data}")
+}
+
 // refused waits until the App's refusal of that index is by that rule: kubectl
 // wait ends at once where an index does not exist yet.
 func refused(ts *testscript.TestScript, neg bool, args []string) {
@@ -138,7 +150,8 @@ func refused(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // output sets environment variables from the file of `lab run --outputs`, each
-// name with a prefix: output v1_ v1.txt
+// name with a prefix, and the commit as people name it: output v1_ v1.txt sets
+// $v1_commit, $v1_short, …
 func output(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: output PREFIX FILE")
@@ -146,5 +159,8 @@ func output(ts *testscript.TestScript, neg bool, args []string) {
 	for line := range strings.Lines(ts.ReadFile(args[1])) {
 		name, value, _ := strings.Cut(strings.TrimSpace(line), "=")
 		ts.Setenv(args[0]+name, value)
+		if name == "commit" {
+			ts.Setenv(args[0]+"short", value[:7])
+		}
 	}
 }

@@ -49,17 +49,18 @@ func writeKeys(dir string) error {
 }
 
 // publish puts an intent into the app's repository as an attacker or another CI
-// system would, and sets $INTENT to its digest:
+// system would, and sets $INTENT to its digest. issued counts from now, event from
+// when it was issued:
 //
 //	publish [key=FILE] [run=N] [ref=REF] [repository-id=N] [environment=NAME]
-//	        [issued=-1h] [valid=24h] [tamper] [unsigned] [image=REFERENCE] [save=FILE] [replay=FILE]
+//	        [commit=SHA] [event=-1h] [issued=-1h] [valid=24h] [tamper] [unsigned] [image=REFERENCE] [save=FILE] [replay=FILE]
 func publish(ts *testscript.TestScript, neg bool, args []string) {
 	if neg {
 		ts.Fatalf("publish cannot fail")
 	}
 	o := map[string]string{
 		"key": "trusted.pem", "run": "1", "ref": "refs/heads/main", "repository-id": ts.Getenv("REPOSITORY_ID"),
-		"environment": "production", "issued": "0s", "valid": "24h", "commit": strings.Repeat("c0ffee00", 5),
+		"environment": "production", "event": "0s", "issued": "0s", "valid": "24h", "commit": strings.Repeat("c0ffee00", 5),
 		"image": ts.Getenv("LAB_REGISTRY") + "/" + ts.Getenv("REPOSITORY") + "@sha256:" + strings.Repeat("ab", 32),
 	}
 	for _, arg := range args {
@@ -105,6 +106,10 @@ func statementOf(o map[string]string, app, repository string) (intent.Statement,
 	if err != nil {
 		return intent.Statement{}, err
 	}
+	event, err := time.ParseDuration(o["event"])
+	if err != nil {
+		return intent.Statement{}, err
+	}
 	valid, err := time.ParseDuration(o["valid"])
 	if err != nil {
 		return intent.Statement{}, err
@@ -122,7 +127,7 @@ func statementOf(o map[string]string, app, repository string) (intent.Statement,
 		Kind: intent.Deploy, App: app, Environment: o["environment"],
 		Source: intent.Source{
 			Repository: repository, RepositoryID: repositoryID, RepositoryOwnerID: 1, Ref: o["ref"], Commit: o["commit"],
-			Event: "push", EventAt: at, WorkflowRef: repository + "/.github/workflows/deploy.yml@" + o["ref"],
+			Event: "push", EventAt: at.Add(event), WorkflowRef: repository + "/.github/workflows/deploy.yml@" + o["ref"],
 			RunID: run, RunNumber: run, RunAttempt: 1, Actor: "mallory",
 		},
 		Spec: &spec.App{Name: app, Services: []spec.Service{{

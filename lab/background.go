@@ -12,6 +12,7 @@ import (
 	"github.com/inhaul/inhaul/lab/layout"
 	"github.com/inhaul/inhaul/lab/netns"
 	"github.com/inhaul/inhaul/lab/node"
+	"github.com/inhaul/inhaul/lab/process"
 	"github.com/inhaul/inhaul/lab/serve"
 )
 
@@ -69,6 +70,20 @@ func (c *jailCommand) Run(m *machine, ctx *invocation) error {
 		return errors.New("lab jail is PID 1 of namespaces that only lab up makes")
 	}
 	return node.Jail(ctx, withoutDash(c.Command), m.logger.With("component", "jail"))
+}
+
+type superviseCommand struct {
+	PidFile string   `required:"" type:"path"`
+	Command []string `arg:"" passthrough:""`
+}
+
+// Run keeps one program running until it is told to end.
+func (c *superviseCommand) Run(m *machine, ctx *invocation) error {
+	argv := withoutDash(c.Command)
+	if len(argv) == 0 {
+		return errors.New("no program given")
+	}
+	return process.Supervise(ctx, c.PidFile, argv, os.Stdout, m.logger.With("component", "supervise"))
 }
 
 type forwardCommand struct {

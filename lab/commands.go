@@ -157,6 +157,19 @@ func (c *pathCommand) Run(m *machine, ctx *invocation) error {
 	return nil
 }
 
+type possibleCommand struct {
+	Mode string `arg:"" enum:"real" help:"real."`
+}
+
+// Run ends with 1 and prints why if the mode is not possible.
+func (c *possibleCommand) Run(m *machine, ctx *invocation) error {
+	if err := lifecycle.RealPossible(ctx); err != nil {
+		fmt.Fprintln(m.out, err)
+		return commandEnded(1)
+	}
+	return nil
+}
+
 type pushCommand struct {
 	Reference string   `arg:"" help:"REPOSITORY:TAG, with or without the registry's host."`
 	Binary    string   `arg:"" type:"existingfile" help:"A static binary."`
@@ -216,8 +229,9 @@ func (c *execCommand) Run(m *machine, ctx *invocation) error {
 	return err
 }
 
-// commandEnded is the exit code of a command that lab exec ran; lab ends with it.
-type commandEnded int
+// commandEnded is an exit code that is an answer, such as that of a command that
+// lab exec or lab run ran; lab ends with it and says no more.
+type commandEnded int //nolint:errname // an answer first
 
 func (c commandEnded) Error() string {
 	return fmt.Sprintf("the command ended with exit code %d", int(c))

@@ -10,6 +10,7 @@ import (
 	"github.com/inhaul/inhaul/lab/demo"
 	"github.com/inhaul/inhaul/lab/layout"
 	"github.com/inhaul/inhaul/lab/lifecycle"
+	"github.com/inhaul/inhaul/lab/parts"
 	"github.com/inhaul/inhaul/lab/stage"
 )
 
@@ -22,17 +23,18 @@ type demoCommand struct {
 	Keep    bool   `help:"Leave the lab up."`
 }
 
+// demoSuffix keeps the demo, which wipes what it played on, off the labs that
+// people have.
+const demoSuffix = "-demo"
+
 // Run plays the demo on a lab of its own.
 func (c *demoCommand) Run(m *machine, ctx *invocation) error {
 	builder, err := m.builder()
 	if err != nil {
 		return err
 	}
-	began := time.Now()
-	up := lifecycle.Up{
-		Mode: layout.Mode(c.Mode), Dir: c.Dir, Install: c.Install,
-		Self: m.self, Parts: builder, Getenv: m.getenv, Now: now, Out: m.out, Logger: m.logger,
-	}
+	began := now()
+	up := c.up(m, builder)
 	if err := up.Run(ctx); err != nil {
 		return err
 	}
@@ -49,7 +51,6 @@ func (c *demoCommand) Run(m *machine, ctx *invocation) error {
 		fmt.Fprintf(m.out, "\nThe lab stays up: eval \"$(bin/lab env --dir %s)\"; end it with bin/lab down --wipe --dir %s\n", s.Lab.Dir, s.Lab.Dir)
 		return err
 	}
-	s.StopAgent()
 	cleanup, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 	defer cancel()
 	if downErr := lifecycle.Down(cleanup, s.Lab.Dir, err == nil, io.Discard); downErr != nil && err == nil {
@@ -58,8 +59,16 @@ func (c *demoCommand) Run(m *machine, ctx *invocation) error {
 	if err != nil {
 		fmt.Fprintf(m.out, "\nlogs are in %s\n", filepath.Join(s.Lab.Dir, "log"))
 	}
-	fmt.Fprintf(m.out, "\ndemo: %s in all\n", time.Since(began).Round(100*time.Millisecond))
+	fmt.Fprintf(m.out, "\ndemo: %s in all\n", now().Sub(began).Round(100*time.Millisecond))
 	return err
+}
+
+// up is the lab of the demo: one of its own.
+func (c *demoCommand) up(m *machine, builder parts.Builder) *lifecycle.Up {
+	return &lifecycle.Up{
+		Mode: layout.Mode(c.Mode), Dir: c.Dir, Suffix: demoSuffix, Install: c.Install,
+		Self: m.self, Parts: builder, Getenv: m.getenv, Now: now, Out: m.out, Logger: m.logger,
+	}
 }
 
 // stage is the team's day on the lab in dir.
@@ -72,5 +81,5 @@ func (m *machine) stage(dir string, out io.Writer) (*stage.Stage, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &stage.Stage{Lab: lab, Source: filepath.Dir(filepath.Dir(builder.Source)), Out: out}, nil
+	return &stage.Stage{Lab: lab, Source: filepath.Dir(filepath.Dir(builder.Source)), Self: m.self, Out: out, Now: now}, nil
 }

@@ -33,6 +33,8 @@ type program struct {
 	Push   pushCommand   `cmd:"" help:"Push one static binary as an image."`
 	Exec   execCommand   `cmd:"" help:"Run a command in the node's network (mode real)."`
 
+	Possible possibleCommand `cmd:"" help:"Say why a mode cannot run here, if so, and exit 1."`
+
 	Demo   demoCommand   `cmd:"" help:"Play the main job: pushes become releases, a broken one does not, an old run comes back."`
 	Agent  agentCommand  `cmd:"" help:"Install, kill or stop the agent of a lab."`
 	Allow  allowCommand  `cmd:"" help:"Let a repository deploy an app: write its App resource."`
@@ -43,6 +45,8 @@ type program struct {
 	Node    nodeCommand    `cmd:"" hidden:"" help:"PID 1 of a real node."`
 	Jail    jailCommand    `cmd:"" hidden:"" help:"PID 1 around one program."`
 	Forward forwardCommand `cmd:"" hidden:"" help:"Carry TCP connections."`
+
+	Supervise superviseCommand `cmd:"" hidden:"" help:"Keep one program running, as a kubelet does."`
 }
 
 // machine is what commands get from outside.
@@ -60,7 +64,7 @@ func main() {
 	var ended commandEnded
 	switch {
 	case errors.As(err, &ended):
-		os.Exit(int(ended)) //nolint:forbidigo // lab exec ends as its command did
+		os.Exit(int(ended)) //nolint:forbidigo // lab exec and lab run end as their commands did
 	case err != nil:
 		fmt.Fprintln(os.Stderr, "lab:", err)
 		os.Exit(1) //nolint:forbidigo // the one exit
@@ -83,7 +87,7 @@ func run(ctx context.Context) error {
 }
 
 // invocation carries the context to the commands: kong passes values by type.
-type invocation struct{ context.Context }
+type invocation struct{ context.Context } //nolint:containedctx // it is how kong hands one down
 
 // builder returns a builder of parts.
 func (m *machine) builder() (parts.Builder, error) {
@@ -117,23 +121,23 @@ func (f labFlags) find(m *machine) (string, error) {
 	case f.Mode != "":
 		return layout.DefaultDir(m.getenv, layout.Mode(f.Mode)), nil
 	}
-	var any string
+	var first string
 	for _, mode := range []layout.Mode{layout.Real, layout.Kwok, layout.External} {
 		dir := layout.DefaultDir(m.getenv, mode)
 		if !layout.Exists(dir) {
 			continue
 		}
-		if any == "" {
-			any = dir
+		if first == "" {
+			first = dir
 		}
 		if table, err := process.Open(filepath.Join(dir, "processes.json")); err == nil && len(table.Records()) > 0 {
 			return dir, nil
 		}
 	}
-	if any == "" {
+	if first == "" {
 		return "", errors.New("no lab found: run lab up, or give --dir")
 	}
-	return any, nil
+	return first, nil
 }
 
 func (f labFlags) load(m *machine) (*layout.Lab, []process.Record, error) {

@@ -28,8 +28,7 @@ func (c *agentCommand) Run(m *machine, ctx *invocation) error {
 	case "kill":
 		return s.KillAgent()
 	case "stop":
-		s.StopAgent()
-		return nil
+		return s.StopAgent(ctx)
 	}
 	if err := s.Build(ctx); err != nil {
 		return err
@@ -76,9 +75,10 @@ type runCommand struct {
 	labFlags
 	Repository   string            `help:"owner/name." required:""`
 	RepositoryID int64             `help:"The repository's number." required:""`
-	Ref          string            `help:"Git ref of the push." default:"refs/heads/main"`
+	Ref          string            `help:"Git ref of the push (default: refs/heads/main, or that of the run to run again)."`
 	Rerun        int64             `help:"Number of a run to run again."`
 	NoIDToken    bool              `help:"Leave out the permission id-token: write."`
+	NoChecks     bool              `help:"Leave out the permission checks: read."`
 	Input        map[string]string `help:"Inputs of the Action." mapsep:"none"`
 	Outputs      string            `help:"File for the step's outputs, one name=value a line, and run and commit." type:"path"`
 	Command      []string          `arg:"" optional:"" passthrough:"" help:"The step (default: the Action)."`
@@ -100,7 +100,7 @@ func (c *runCommand) Run(m *machine, ctx *invocation) error {
 		}
 	}
 	w := stage.Workflow{
-		Repository: c.Repository, RepositoryID: c.RepositoryID, Dir: dir, Ref: c.Ref, RunID: c.Rerun, NoIDToken: c.NoIDToken,
+		Repository: c.Repository, RepositoryID: c.RepositoryID, Dir: dir, Ref: c.Ref, RunID: c.Rerun, NoIDToken: c.NoIDToken, NoChecks: c.NoChecks,
 		Inputs: c.Input, Command: slices.DeleteFunc(c.Command, func(arg string) bool { return arg == "--" }),
 	}
 	if _, given := c.Input["image"]; !given {
@@ -123,15 +123,10 @@ func (c *runCommand) Run(m *machine, ctx *invocation) error {
 		}
 	}
 	if result.ExitCode != 0 {
-		return exitCode(result.ExitCode)
+		return commandEnded(result.ExitCode)
 	}
 	return nil
 }
-
-// exitCode ends lab as the step ended.
-type exitCode int
-
-func (e exitCode) Error() string { return fmt.Sprintf("the step ended with exit code %d", int(e)) }
 
 // checksCommand shows the check runs of a commit.
 type checksCommand struct {

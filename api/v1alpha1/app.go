@@ -243,7 +243,8 @@ type LineMarks struct {
 	// +optional
 	Current int `json:"current,omitempty"`
 	// forgottenBefore is when the newest intent was issued whose record is no
-	// longer kept: what is older and unknown is ignored.
+	// longer kept: what is older and unknown is ignored. Denials by policy leave
+	// no mark.
 	// +optional
 	ForgottenBefore *metav1.MicroTime `json:"forgottenBefore,omitempty"`
 }

@@ -64,15 +64,15 @@ func TestStagesKeepTheirOwnTemplates(t *testing.T) {
 
 func TestComponentsByMode(t *testing.T) {
 	t.Parallel()
-	kwok, real := aConfig(layout.Kwok).apiServer(), aConfig(layout.Real).apiServer()
+	kwok, node := aConfig(layout.Kwok).apiServer(), aConfig(layout.Real).apiServer()
 	if !has(kwok.Args, "--bind-address", "127.0.0.1") || !has(kwok.Args, "--endpoint-reconciler-type", "none") {
 		t.Errorf("mode kwok must stay on loopback: %v", kwok.Args)
 	}
-	if !has(real.Args, "--advertise-address", layout.NodeAddress) {
-		t.Errorf("mode real must be reachable by pods: %v", real.Args)
+	if !has(node.Args, "--advertise-address", layout.NodeAddress) {
+		t.Errorf("mode real must be reachable by pods: %v", node.Args)
 	}
-	if real.Args[0] != "kube-apiserver" || real.Path != "/cache/k8sbox" {
-		t.Errorf("got %s as %s, want k8sbox as kube-apiserver", real.Path, real.Args[0])
+	if node.Args[0] != "kube-apiserver" || node.Path != "/cache/k8sbox" {
+		t.Errorf("got %s as %s, want k8sbox as kube-apiserver", node.Path, node.Args[0])
 	}
 }
 

@@ -23,6 +23,8 @@ const (
 	repository   = "acme/storefront"
 	repositoryID = 424242
 	namespace    = "storefront-production"
+
+	lastWords = "cannot reach the database at db.internal:5432" // of v3
 )
 
 // Demo is one run of it.
@@ -45,7 +47,7 @@ type act struct {
 	result  stage.Result
 	release stage.Release
 	checks  []stage.CheckRun
-	builds  int // images built
+	pushed  int // manifests that the registry got for the app's images; not known without a builder
 	serving string
 }
 
@@ -69,7 +71,7 @@ func (d *Demo) Run(ctx context.Context) error {
 		return err
 	}
 	d.table()
-	d.look()
+	d.look(ctx)
 	if d.Chaos {
 		d.say("chaos: the agent was killed %d times (seed %d)", kills, d.Seed)
 		if kills == 0 {
@@ -79,9 +81,17 @@ func (d *Demo) Run(ctx context.Context) error {
 	if len(d.problems) > 0 {
 		return errors.New("the demo did not end as it has to:\n  " + strings.Join(d.problems, "\n  "))
 	}
-	d.say("\nAll as it has to be: v1 and v2 went live, v3 was refused with its cause while v2 served, and the re-run of v1 brought v1 back with 0 builds.")
+	builds := ""
+	if d.builds() {
+		builds = " with 0 builds"
+	}
+	d.say("\nAll as it has to be: v1 and v2 went live, v3 turned red with its cause while v2 served, and the re-run of v1 brought v1 back%s.", builds)
 	return nil
 }
+
+// builds reports whether the Action builds images here, so that the registry's
+// counts say something.
+func (d *Demo) builds() bool { return d.Stage.Lab.Programs.Buildx != "" }
 
 // prepare installs the agent, allows the app, and makes the repository.
 func (d *Demo) prepare(ctx context.Context) error {
@@ -126,7 +136,7 @@ func (d *Demo) play(ctx context.Context) error {
 	d.expectServing(ctx, len(d.acts)-1, "v2", v2)
 	if _, err := d.push(ctx, "push v3 (broken)", "failure", map[string]string{
 		"version.js":  "module.exports = \"v3\";\n",
-		"broken.js":   "throw new Error(\"cannot reach the database at db.internal:5432\");\n",
+		"broken.js":   "throw new Error(\"" + lastWords + "\");\n",
 		"inhaul.yaml": "",
 	}); err != nil {
 		return err
@@ -175,19 +185,24 @@ func (d *Demo) run(ctx context.Context, name, want string, runID int64) (stage.R
 	if err := d.Stage.ImageWithoutBuilder(ctx, &workflow); err != nil {
 		return stage.Result{}, err
 	}
+	before, err := d.Stage.Pushed(ctx, repository)
+	if err != nil {
+		return stage.Result{}, err
+	}
 	result, err := d.Stage.Run(ctx, workflow)
 	if err != nil {
 		return result, err
 	}
-	a := act{name: name, want: want, result: result}
-	if !strings.Contains(result.Log, "no build") && d.Stage.Lab.Programs.Buildx != "" {
-		a.builds = 1
+	after, err := d.Stage.Pushed(ctx, repository)
+	if err != nil {
+		return stage.Result{}, err
 	}
+	a := act{name: name, want: want, result: result, pushed: after - before}
 	if green := result.ExitCode == 0; green != (want == "success") {
 		d.problem("%s: the Action ended with exit code %d, want it %s", name, result.ExitCode, map[bool]string{true: "green", false: "red"}[want == "success"])
 	}
-	if runID != 0 && a.builds != 0 {
-		d.problem("%s: an image was built, want 0 builds", name)
+	if again := runID != 0; d.builds() && again != (a.pushed == 0) {
+		d.problem("%s: the registry got %d manifests for %s, want none for a re-run and some for a push", name, a.pushed, repository)
 	}
 	d.acts = append(d.acts, a)
 	return result, nil
@@ -259,9 +274,7 @@ func (d *Demo) settle(ctx context.Context) error {
 			d.problem("%s: got %d check runs, want 1", a.name, len(a.checks))
 			continue
 		}
-		if c := a.checks[0]; c.Status != "completed" || c.Conclusion != a.want {
-			d.problem("%s: the check is %s %s (%s), want completed %s", a.name, c.Status, c.Conclusion, c.Output.Title, a.want)
-		}
+		d.problems = append(d.problems, a.faults(d.Stage.Lab.Mode)...)
 	}
 	violations, err := d.Stage.Violations(ctx)
 	if err != nil {
@@ -270,10 +283,37 @@ func (d *Demo) settle(ctx context.Context) error {
 	if text := strings.TrimSpace(string(violations)); text != "[]" && text != "null" {
 		d.problem("calls broke GitHub's API description: %s", text)
 	}
-	if d.probe.failed > 0 {
-		d.problem("%d of %d requests to the app failed", d.probe.failed, d.probe.sent)
+	if d.Stage.Lab.Mode == layout.Real {
+		d.problems = append(d.problems, d.probe.faults()...)
 	}
 	return nil
+}
+
+// faults are what is wrong with the act's one check: its end, and for a failure
+// that it does not say why.
+func (a *act) faults(mode layout.Mode) []string {
+	c := a.checks[0]
+	if c.Status != "completed" || c.Conclusion != a.want {
+		return []string{fmt.Sprintf("%s: the check is %s %s (%s), want completed %s", a.name, c.Status, c.Conclusion, c.Output.Title, a.want)}
+	}
+	if a.want != "failure" {
+		return nil
+	}
+	var found []string
+	why := []struct{ place, text, want string }{
+		{"title", c.Output.Title, "web: the container ended"},
+		{"summary", c.Output.Summary, "exit code 1"},
+		{"summary", c.Output.Summary, "Next: "},
+	}
+	if mode == layout.Real { // simulated containers say nothing
+		why = append(why, struct{ place, text, want string }{"text", c.Output.Text, lastWords})
+	}
+	for _, w := range why {
+		if !strings.Contains(w.text, w.want) {
+			found = append(found, fmt.Sprintf("%s: the check does not say why: %q is not in its %s: %s", a.name, w.want, w.place, w.text))
+		}
+	}
+	return found
 }
 
 func (d *Demo) say(format string, args ...any) { fmt.Fprintf(d.Out, format+"\n", args...) }

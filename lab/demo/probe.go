@@ -1,11 +1,13 @@
 package demo
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"sync"
 	"time"
@@ -22,11 +24,16 @@ type probe struct {
 	address string
 	sent    int
 	failed  int
+	first   error    // of those that failed
 	answers []string // each answer that differs from the one before
 }
 
 // between two requests of the probe.
 const probeInterval = 50 * time.Millisecond
+
+// minRequests is what three rollouts and a failed one have to see at the least:
+// five seconds of asking. They take 20 and more.
+const minRequests = 100
 
 func newProbe(s *stage.Stage) *probe { return &probe{stage: s, cancel: func() {}} }
 
@@ -63,6 +70,7 @@ func (p *probe) start(ctx context.Context) error {
 				return
 			case err != nil:
 				p.sent, p.failed = p.sent+1, p.failed+1
+				p.first = cmp.Or(p.first, err)
 			default:
 				p.sent++
 				if n := len(p.answers); n == 0 || p.answers[n-1] != answer {
@@ -82,6 +90,32 @@ func (p *probe) stop() {
 	p.cancel()
 	p.done.Wait()
 }
+
+// faults are what is wrong with what was seen: that nobody looked, errors, and
+// answers of a version that must not serve.
+func (p *probe) faults() []string {
+	var found []string
+	if p.sent < minRequests {
+		found = append(found, fmt.Sprintf("only %d requests were sent to the app, want %d at least", p.sent, minRequests))
+	}
+	if p.failed > 0 {
+		found = append(found, fmt.Sprintf("%d of %d requests to the app failed, first with: %v", p.failed, p.sent, p.first))
+	}
+	seen := map[string]bool{}
+	for _, answer := range p.answers {
+		version := versionPattern.FindString(answer)
+		seen[version] = true
+		if version != "(v1)" && version != "(v2)" {
+			found = append(found, fmt.Sprintf("the app answered %q, want v1 or v2", answer))
+		}
+	}
+	if !seen["(v1)"] || !seen["(v2)"] {
+		found = append(found, fmt.Sprintf("the app answered in turn %q, want v1 and v2 among it", p.answers))
+	}
+	return found
+}
+
+var versionPattern = regexp.MustCompile(`\(v\d+\)$`)
 
 // now is what the app answers once old pods have left the endpoints, or the
 // error as text.

@@ -23,7 +23,7 @@ func (d *Demo) table() {
 		if len(a.checks) == 1 {
 			check, title = a.checks[0].Conclusion, a.checks[0].Output.Title
 		}
-		fmt.Fprintf(w, "%s\t%d\t%s\t%s\t%s\t%d\t%s\n", a.name, a.release.Spec.Number, a.release.Status.Phase, check, title, a.builds, a.serving)
+		fmt.Fprintf(w, "%s\t%d\t%s\t%s\t%s\t%s\t%s\n", a.name, a.release.Spec.Number, a.release.Status.Phase, check, title, d.built(a), a.serving)
 	}
 	w.Flush()
 
@@ -53,9 +53,21 @@ func (d *Demo) table() {
 	}
 }
 
+// built is how many images an act built, by what the registry got: a build
+// pushes an image and its cache.
+func (d *Demo) built(a act) string {
+	switch {
+	case !d.builds():
+		return "-"
+	case a.pushed == 0:
+		return "0"
+	}
+	return "1"
+}
+
 // look says how to see it for oneself.
-func (d *Demo) look() {
-	get, err := d.Stage.Kubectl(context.Background(), "", "get", "apps.inhaul.dev,releases.inhaul.dev", "-A")
+func (d *Demo) look(ctx context.Context) {
+	get, err := d.Stage.Kubectl(ctx, "", "get", "apps.inhaul.dev,releases.inhaul.dev", "-A")
 	if err == nil {
 		d.say("\n$ kubectl get apps,releases -A\n%s", strings.TrimSpace(get))
 	}
@@ -100,7 +112,7 @@ func orDash(text string) string {
 // returns how often it did.
 func (d *Demo) chaos(ctx context.Context) func() int {
 	ctx, cancel := context.WithCancel(ctx)
-	random := rand.New(rand.NewPCG(d.Seed, 0)) //nolint:gosec // because a run has to be repeatable
+	random := rand.New(rand.NewPCG(d.Seed, 0)) // because a run has to be repeatable
 	kills := 0
 	var done sync.WaitGroup
 	done.Go(func() {

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"strconv"
 	"strings"
@@ -74,9 +75,7 @@ func (s *Server) api(w http.ResponseWriter, r *http.Request) {
 		f.answer(w)
 		return
 	}
-	for name, values := range header {
-		w.Header()[name] = values
-	}
+	maps.Copy(w.Header(), header)
 	w.WriteHeader(status)
 	if _, err := w.Write(body); err != nil {
 		s.logger.Debug("client went away", "error", err)

@@ -36,6 +36,7 @@ func (s *Server) verifyAppJWT(bearer string) error {
 	const undecodable = "A JSON web token could not be decoded"
 	parsed, err := jwt.ParseSigned(bearer, []jose.SignatureAlgorithm{jose.RS256})
 	if err != nil {
+		//lint:ignore ST1005 GitHub's own words
 		return errors.New(undecodable) //nolint:staticcheck // GitHub's own words
 	}
 	var claims struct {
@@ -44,6 +45,7 @@ func (s *Server) verifyAppJWT(bearer string) error {
 		Expiry   *jwt.NumericDate `json:"exp"`
 	}
 	if err := parsed.Claims(&s.appKey.PublicKey, &claims); err != nil {
+		//lint:ignore ST1005 GitHub's own words
 		return errors.New(undecodable) //nolint:staticcheck // GitHub's own words
 	}
 	now := s.now()

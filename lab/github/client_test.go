@@ -137,7 +137,7 @@ func TestTheProductsClientReportsFaults(t *testing.T) {
 		t.Errorf("got %v, want a decoding error", err)
 	}
 	st.lab("POST", "/_lab/limits", `{"contentPerMinute":1}`, nil)
-	bounded := product.TokenConfig{BaseURL: st.url, Token: st.run(`{}`)["GITHUB_TOKEN"], Pace: quick()}
+	bounded := product.TokenConfig{BaseURL: st.url, Token: st.run(writer)["GITHUB_TOKEN"], Pace: quick()}
 	bounded.Pace.MaxWait = time.Second
 	byToken, err := product.NewToken(bounded)
 	if err != nil {
@@ -161,7 +161,7 @@ func TestTheProductsClientReportsFaults(t *testing.T) {
 func TestWorkflowAndAppDoNotTouchEachOthersCheckRuns(t *testing.T) {
 	t.Parallel()
 	st := start(t)
-	env := st.run(`{"sha":"` + testSHA + `"}`)
+	env := st.run(writer)
 	workflow, err := product.NewToken(product.TokenConfig{BaseURL: st.url, Token: env["GITHUB_TOKEN"], Pace: quick()})
 	if err != nil {
 		t.Fatal(err)

@@ -54,7 +54,7 @@ func (st *stand) signedAs(change func(map[string]any)) string {
 func TestRequestsThatBreakTheContractAreRefusedAndListed(t *testing.T) {
 	t.Parallel()
 	st := start(t)
-	workflow := st.run(`{"sha":"` + testSHA + `"}`)["GITHUB_TOKEN"]
+	workflow := st.run(writer)["GITHUB_TOKEN"]
 	app := st.signedAs(func(map[string]any) {})
 	installation := st.server.state.repository("acme", "storefront").Installation
 	const runs, statuses = "/repos/acme/storefront/check-runs", "/repos/acme/storefront/statuses/" + testSHA
@@ -116,7 +116,7 @@ func must[T any](v T, err error) T {
 func TestResponsesThatBreakTheContractAreFound(t *testing.T) {
 	t.Parallel()
 	st := start(t)
-	env := st.run(`{"sha":"` + testSHA + `"}`)
+	env := st.run(writer)
 	status, header, body := st.ask("POST", "/repos/acme/storefront/check-runs", env["GITHUB_TOKEN"], object("name", "a", "head_sha", testSHA))
 	if status != 201 {
 		t.Fatalf("got %d %s", status, body)
@@ -160,8 +160,9 @@ func TestResponsesThatBreakTheContractAreFound(t *testing.T) {
 func TestWhoIsRefused(t *testing.T) {
 	t.Parallel()
 	st := start(t)
-	env := st.run(`{"sha":"` + testSHA + `"}`)
-	reader := st.run(`{"permissions":{"contents":"read"}}`)["GITHUB_TOKEN"]
+	env := st.run(writer)
+	reader := st.run(`{}`)["GITHUB_TOKEN"] // what the example workflow asks for
+	blind := st.run(`{"permissions":{"contents":"read"}}`)["GITHUB_TOKEN"]
 	other := st.run(`{"repository":"other/app"}`)["GITHUB_TOKEN"]
 	now := time.Now().Unix()
 	const install, runs = "/repos/acme/storefront/installation", "/repos/acme/storefront/check-runs"
@@ -181,6 +182,8 @@ func TestWhoIsRefused(t *testing.T) {
 		{"nobody", "POST", runs, "", check, 401},
 		{"an unknown token", "POST", runs, "ghs_" + strings.Repeat("x", 36), check, 401},
 		{"a token without permission", "POST", runs, reader, check, 403},
+		{"a token that reads checks", "GET", "/repos/acme/storefront/commits/main/check-runs", reader, "", 200},
+		{"a token that may not read checks", "GET", "/repos/acme/storefront/commits/main/check-runs", blind, "", 403},
 		{"a token of another repository", "POST", runs, other, check, 404},
 		{"a repository that is not there", "GET", "/repos/acme/none", env["GITHUB_TOKEN"], "", 404},
 		{"a commit that cannot be", "POST", runs, env["GITHUB_TOKEN"], object("name", "a", "head_sha", "main"), 422},

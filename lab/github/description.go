@@ -52,7 +52,7 @@ func describedSchemas() []string {
 func Description(ctx context.Context, cacheDir string) ([]byte, error) {
 	wanted := sha256.Sum256([]byte(strings.Join(slices.Concat(describedPaths(), describedSchemas()), "\n")))
 	cached := filepath.Join(cacheDir, fmt.Sprintf("github-openapi-%s-%x.json", descriptionVersion, wanted[:4]))
-	if text, err := os.ReadFile(cached); err == nil { //nolint:gosec // a path of our own making
+	if text, err := os.ReadFile(cached); err == nil { // a path of our own making
 		return text, nil
 	}
 	full, err := packedDescription(ctx)
@@ -77,9 +77,9 @@ func packedDescription(ctx context.Context) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(dir) //nolint:errcheck // a leftover in the temporary directory harms nobody
+	defer os.RemoveAll(dir) // a leftover in the temporary directory harms nobody
 	name := descriptionPackage + "@" + descriptionVersion
-	pack := exec.CommandContext(ctx, "npm", "pack", "--silent", "--ignore-scripts", "--pack-destination", dir, name) //nolint:gosec // constants
+	pack := exec.CommandContext(ctx, "npm", "pack", "--silent", "--ignore-scripts", "--pack-destination", dir, name) // constants
 	pack.Dir = dir
 	if out, err := pack.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("npm pack %s: %w: %s", name, err, bytes.TrimSpace(out[max(0, len(out)-300):]))
@@ -92,7 +92,7 @@ func packedDescription(ctx context.Context) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer file.Close() //nolint:errcheck // only read
+	defer file.Close() // only read
 	return fileInTarball(file, descriptionFile)
 }
 

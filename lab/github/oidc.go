@@ -1,7 +1,7 @@
 package github
 
 import (
-	"crypto/sha1" //nolint:gosec // x5t is defined with SHA-1: RFC 7515 §4.1.7
+	"crypto/sha1" // x5t is defined with SHA-1: RFC 7515 §4.1.7
 	"crypto/subtle"
 	"encoding/base64"
 	"fmt"
@@ -100,7 +100,7 @@ func (k signingKey) sign(claims map[string]any) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	thumbprint := sha1.Sum(key.N.Bytes()) //nolint:gosec // stands for a certificate's thumbprint
+	thumbprint := sha1.Sum(key.N.Bytes()) // stands for a certificate's thumbprint
 	options := (&jose.SignerOptions{}).WithType("JWT").WithHeader("kid", k.ID).
 		WithHeader("x5t", base64.RawURLEncoding.EncodeToString(thumbprint[:]))
 	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.RS256, Key: key}, options)

@@ -13,7 +13,7 @@ import (
 )
 
 //go:embed page.html
-var pageSource string //nolint:gochecknoglobals // embedding has no other form
+var pageSource string
 
 // shownCommits bounds the page per repository.
 const shownCommits = 50
@@ -152,7 +152,7 @@ func markdown(source string) template.HTML {
 	if fenced {
 		out.WriteString("</pre>")
 	}
-	return template.HTML(out.String()) //nolint:gosec // every part was escaped above
+	return template.HTML(out.String()) // every part was escaped above
 }
 
 var foldLine = regexp.MustCompile(`^(<details>|</details>|(<details>)?<summary>[^<>&"]*</summary>)$`)

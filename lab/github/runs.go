@@ -35,7 +35,7 @@ type workflowRun struct {
 	HeadRef           string            `json:"headRef"`
 	BaseRef           string            `json:"baseRef"`
 	IDTokenPermission *bool             `json:"idTokenPermission"` // true unless said
-	Permissions       map[string]string `json:"permissions"`       // of GITHUB_TOKEN
+	Permissions       map[string]string `json:"permissions"`       // of GITHUB_TOKEN; what the example workflow asks for unless said
 
 	Bearer    string    `json:"bearer"` // for ID tokens; made here
 	CreatedAt time.Time `json:"createdAt"`
@@ -50,7 +50,11 @@ func (s *Server) registerRun(w http.ResponseWriter, r *http.Request) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	repo, err := s.placeOf(run)
+	err := run.repeat(s.state.attempts(run.RunID))
+	var repo *repository
+	if err == nil {
+		repo, err = s.placeOf(run)
+	}
 	if err != nil {
 		s.refuse(w, http.StatusUnprocessableEntity, err.Error())
 		return
@@ -93,7 +97,7 @@ func (s *Server) placeOf(run *workflowRun) (*repository, error) {
 		}
 		repo = &repository{
 			ID: or(run.RepositoryID, s.state.id), OwnerID: or(ownerID, s.state.id), Owner: owner, Name: name,
-			Installation: s.state.installationOf(owner), Visibility: "private", CreatedAt: s.now().Truncate(time.Second),
+			Installation: s.state.installationOf(owner), Visibility: "private", RunNumbers: map[string]int64{}, CreatedAt: s.now().Truncate(time.Second),
 		}
 		s.state.Repositories[strings.ToLower(run.Repository)] = repo
 	}
@@ -110,7 +114,51 @@ func or(n int64, otherwise func() int64) int64 {
 	return otherwise()
 }
 
-// complete fills what was not said. A run id that is known already is a re-run: same number, next attempt.
+// repeat makes run the next attempt of a run that is known. GitHub runs the same workflow at the same commit for the
+// same event again, so whoever asks for another is mistaken.
+// https://docs.github.com/en/actions/how-tos/manage-workflow-runs/re-run-workflows-and-jobs
+func (run *workflowRun) repeat(attempts []*workflowRun) error {
+	if len(attempts) == 0 {
+		return nil
+	}
+	first := attempts[0]
+	for _, same := range []struct {
+		name  string
+		asked *string
+		first string
+	}{
+		{"repository", &run.Repository, first.Repository},
+		{"workflow", &run.Workflow, first.Workflow},
+		{"sha", &run.SHA, first.SHA},
+		{"ref", &run.Ref, first.Ref},
+		{"event", &run.Event, first.Event},
+		{"actor", &run.Actor, first.Actor},
+		{"headSHA", &run.HeadSHA, first.HeadSHA},
+		{"headRef", &run.HeadRef, first.HeadRef},
+		{"baseRef", &run.BaseRef, first.BaseRef},
+		{"workflowName", &run.WorkflowName, first.WorkflowName},
+		{"jobWorkflowRef", &run.JobWorkflowRef, first.JobWorkflowRef},
+		{"environment", &run.Environment, first.Environment},
+	} {
+		if *same.asked != "" && !strings.EqualFold(*same.asked, same.first) {
+			return fmt.Errorf("%s: a re-run of run %d has %q, got %q", same.name, run.RunID, same.first, *same.asked)
+		}
+		*same.asked = same.first
+	}
+	if run.RunNumber != 0 && run.RunNumber != first.RunNumber {
+		return fmt.Errorf("runNumber: a re-run of run %d has %d, got %d", run.RunID, first.RunNumber, run.RunNumber)
+	}
+	run.RunNumber, run.ActorID = first.RunNumber, first.ActorID
+	if run.RefProtected == nil {
+		run.RefProtected = first.RefProtected // of now at GitHub: a branch may be protected meanwhile
+	}
+	for _, earlier := range attempts {
+		run.RunAttempt = max(run.RunAttempt, earlier.RunAttempt+1)
+	}
+	return nil
+}
+
+// complete fills what was not said.
 func (s *Server) complete(run *workflowRun, repo *repository) {
 	fill := func(field *string, value string) {
 		if *field == "" {
@@ -119,23 +167,14 @@ func (s *Server) complete(run *workflowRun, repo *repository) {
 	}
 	run.RepositoryID, run.OwnerID = or(run.RepositoryID, func() int64 { return repo.ID }), or(run.OwnerID, func() int64 { return repo.OwnerID })
 	fill(&run.Visibility, repo.Visibility)
-	for _, earlier := range s.state.Runs {
-		if run.RunID != 0 && earlier.RunID == run.RunID {
-			run.RunNumber = or(run.RunNumber, func() int64 { return earlier.RunNumber })
-			run.RunAttempt = max(run.RunAttempt, earlier.RunAttempt+1)
-			fill(&run.SHA, earlier.SHA)
-			fill(&run.Ref, earlier.Ref)
-			fill(&run.Event, earlier.Event)
-		}
-	}
+	fill(&run.Workflow, ".github/workflows/deploy.yml")
 	run.RunID = or(run.RunID, s.state.id)
-	run.RunNumber = or(run.RunNumber, func() int64 { return repo.RunNumber + 1 })
-	repo.RunNumber = max(repo.RunNumber, run.RunNumber)
+	run.RunNumber = or(run.RunNumber, func() int64 { return repo.RunNumbers[run.Workflow] + 1 })
+	repo.RunNumbers[run.Workflow] = max(repo.RunNumbers[run.Workflow], run.RunNumber)
 	run.RunAttempt = max(run.RunAttempt, 1)
 	fill(&run.Ref, "refs/heads/main")
 	fill(&run.SHA, fmt.Sprintf("%040x", run.RunID))
 	fill(&run.HeadSHA, run.SHA)
-	fill(&run.Workflow, ".github/workflows/deploy.yml")
 	fill(&run.WorkflowName, run.Workflow)
 	fill(&run.JobWorkflowRef, run.workflowRef())
 	fill(&run.Event, "push")
@@ -149,7 +188,7 @@ func (s *Server) complete(run *workflowRun, repo *repository) {
 		run.IDTokenPermission = new(true)
 	}
 	if run.Permissions == nil {
-		run.Permissions = map[string]string{"checks": "write", "contents": "read", "metadata": "read", "statuses": "write"}
+		run.Permissions = map[string]string{"checks": "read", "contents": "read"}
 	}
 	run.Bearer, run.CreatedAt = randomText(64), s.now()
 }

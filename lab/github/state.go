@@ -35,14 +35,14 @@ type state struct {
 }
 
 type repository struct {
-	ID           int64     `json:"id"`
-	OwnerID      int64     `json:"ownerID"`
-	Owner        string    `json:"owner"`
-	Name         string    `json:"name"`
-	Installation int64     `json:"installation"`
-	Visibility   string    `json:"visibility"`
-	CreatedAt    time.Time `json:"createdAt"`
-	RunNumber    int64     `json:"runNumber"` // the last one given
+	ID           int64            `json:"id"`
+	OwnerID      int64            `json:"ownerID"`
+	Owner        string           `json:"owner"`
+	Name         string           `json:"name"`
+	Installation int64            `json:"installation"`
+	Visibility   string           `json:"visibility"`
+	CreatedAt    time.Time        `json:"createdAt"`
+	RunNumbers   map[string]int64 `json:"runNumbers"` // the last ones given, by path of the workflow
 }
 
 func (r *repository) fullName() string { return r.Owner + "/" + r.Name }
@@ -65,7 +65,7 @@ type signingKey struct {
 
 func loadState(file string) (*state, error) {
 	st := &state{NextID: 1000, Repositories: map[string]*repository{}, Tokens: map[string]*token{}}
-	text, err := os.ReadFile(file) //nolint:gosec // the operator's own path
+	text, err := os.ReadFile(file) // the operator's own path
 	if errors.Is(err, fs.ErrNotExist) {
 		return st, nil
 	}
@@ -82,6 +82,17 @@ func loadState(file string) (*state, error) {
 func (st *state) id() int64 {
 	st.NextID++
 	return st.NextID
+}
+
+// attempts of a run, the first one first; none for a new run.
+func (st *state) attempts(runID int64) []*workflowRun {
+	var found []*workflowRun
+	for _, run := range st.Runs {
+		if runID != 0 && run.RunID == runID {
+			found = append(found, run)
+		}
+	}
+	return found
 }
 
 func (st *state) repository(owner, name string) *repository {
@@ -119,7 +130,7 @@ func (k signingKey) private() (*rsa.PrivateKey, error) {
 
 // loadAppKey reads the App's private key, and makes one first if there is none.
 func loadAppKey(file string) (*rsa.PrivateKey, error) {
-	text, err := os.ReadFile(file) //nolint:gosec // the operator's own path
+	text, err := os.ReadFile(file) // the operator's own path
 	if errors.Is(err, fs.ErrNotExist) {
 		key, err := rsa.GenerateKey(rand.Reader, keyBits)
 		if err != nil {

@@ -165,7 +165,7 @@ func (l *Lab) Proxy() string { return loopback(l.Ports.Proxy) }
 func (l *Lab) Wipe() error {
 	for _, name := range []string{
 		"bin", "builder", "buildx", "certs", "containerd", "docker", "etcd", "github", "kubeconfig", "log", "mirror",
-		"node", "registry", "kwok.yaml", "processes.json", "processes.json.new", "lab.json.new", "lab.json", "lock",
+		"node", "registry", "stage", "kwok.yaml", "processes.json", "processes.json.new", "lab.json.new", "lab.json", "lock",
 	} {
 		if err := os.RemoveAll(l.Path(name)); err != nil {
 			return fmt.Errorf("removing the lab's state: %w", err)

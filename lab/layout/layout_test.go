@@ -64,7 +64,7 @@ func TestWipeSparesWhatIsNotTheLabs(t *testing.T) {
 	t.Parallel()
 	lab := &Lab{Dir: t.TempDir()}
 	foreign := filepath.Join(lab.Dir, "thesis.tex")
-	for _, path := range []string{foreign, lab.Path("etcd", "member"), lab.Path("lab.json")} {
+	for _, path := range []string{foreign, lab.Path("etcd", "member"), lab.Path("stage", "agent.kubeconfig"), lab.Path("lab.json")} {
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			t.Fatal(err)
 		}

@@ -19,7 +19,7 @@ func Down(ctx context.Context, dir string, wipe bool, out io.Writer) error {
 		fmt.Fprintf(out, "no lab in %s\n", dir)
 		return nil
 	}
-	unlock, err := lock(dir)
+	unlock, err := Lock(dir)
 	if err != nil {
 		return err
 	}

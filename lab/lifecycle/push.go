@@ -4,8 +4,11 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"strings"
 
@@ -42,18 +45,54 @@ func Push(ctx context.Context, lab *layout.Lab, reference string, img v1.Image) 
 	return tag.Context().Digest(digest.String()).Name(), nil
 }
 
-func remoteOptions(ctx context.Context, lab *layout.Lab) ([]remote.Option, error) {
+// Requests are how many requests the lab's registry got for one repository since
+// it started, by method and class, such as "PUT manifests".
+func Requests(ctx context.Context, lab *layout.Lab, repository string) (map[string]int, error) {
+	transport, err := trusting(lab)
+	if err != nil {
+		return nil, err
+	}
+	defer transport.CloseIdleConnections()
+	address := "https://" + lab.Registry() + "/_lab/requests?repository=" + url.QueryEscape(repository)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return nil, fmt.Errorf("asking the registry: %w", err)
+	}
+	response, err := (&http.Client{Transport: transport}).Do(request)
+	if err != nil {
+		return nil, fmt.Errorf("asking the registry: %w", err)
+	}
+	defer response.Body.Close()
+	var counts map[string]int
+	if err := json.NewDecoder(io.LimitReader(response.Body, maxCountsBytes)).Decode(&counts); err != nil {
+		return nil, fmt.Errorf("reading the registry's counts: %s: %w", response.Status, err)
+	}
+	return counts, nil
+}
+
+// maxCountsBytes caps the registry's counts: some twenty short lines.
+const maxCountsBytes = 64 << 10
+
+// trusting is a transport that trusts the lab's authority.
+func trusting(lab *layout.Lab) (*http.Transport, error) {
 	ca, err := os.ReadFile(lab.CA())
 	if err != nil {
 		return nil, fmt.Errorf("reading the lab's authority: %w", err)
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(ca)
+	return &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}}, nil
+}
+
+func remoteOptions(ctx context.Context, lab *layout.Lab) ([]remote.Option, error) {
+	transport, err := trusting(lab)
+	if err != nil {
+		return nil, err
 	}
 	token, err := os.ReadFile(lab.TokenFile())
 	if err != nil {
 		return nil, fmt.Errorf("reading the registry's token: %w", err)
 	}
-	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM(ca)
-	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}}
 	return []remote.Option{
 		remote.WithContext(ctx),
 		remote.WithTransport(transport),

@@ -73,27 +73,48 @@ func aptLine(pkgs []string) string {
 	return "apt-get install -y --no-install-recommends " + strings.Join(pkgs, " ")
 }
 
-// install runs apt-get as root.
+// install runs apt-get, whose lists may be older than what the servers have.
 func install(ctx context.Context, pkgs []string, out io.Writer) error {
 	if len(pkgs) == 0 {
 		return nil
 	}
-	args := strings.Fields(aptLine(pkgs))
-	fmt.Fprintln(out, "running", strings.Join(args, " "))
-	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
-	cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
-	cmd.Stdout, cmd.Stderr = out, out
-	if err := cmd.Run(); err != nil {
+	var errs []error
+	for _, line := range []string{"apt-get update -qq", aptLine(pkgs)} {
+		args := strings.Fields(line)
+		fmt.Fprintln(out, "running", line)
+		cmd := exec.CommandContext(ctx, args[0], args[1:]...)
+		cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
+		cmd.Stdout, cmd.Stderr = out, out
+		err := cmd.Run()
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", line, err))
+		} else {
+			errs = errs[:0] // old lists were good enough
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("installing packages: %w", err)
 	}
 	return nil
 }
 
+// provide installs packages; where there is a choice, a failure only costs the
+// real node.
+func (u *Up) provide(ctx context.Context, pkgs []string) error {
+	err := install(ctx, pkgs, u.Out)
+	if err != nil && u.Mode == layout.Auto && ctx.Err() == nil {
+		u.say("NOTE: going on without what could not be installed: %v", err)
+		return nil
+	}
+	return err
+}
+
 // ErrNotPossible means that mode real cannot run here.
 var ErrNotPossible = errors.New("mode real is not possible here")
 
-// realPossible says why mode real is not possible, or returns nil.
-func realPossible(ctx context.Context) error {
+// RealPossible says why mode real is not possible here, or returns nil. The
+// error is an [ErrNotPossible].
+func RealPossible(ctx context.Context) error {
 	if os.Geteuid() != 0 {
 		return fmt.Errorf("%w: it needs root", ErrNotPossible)
 	}
@@ -114,17 +135,18 @@ func (u *Up) decide(ctx context.Context) (layout.Mode, error) {
 		return layout.External, nil
 	}
 	if u.Install && u.Mode != layout.Kwok && os.Geteuid() == 0 {
-		if err := install(ctx, append(missingForReal(), missing(baseTools())...), u.Out); err != nil {
+		if err := u.provide(ctx, append(missingForReal(), missing(baseTools())...)); err != nil {
 			return "", err
 		}
 	}
-	switch u.Mode {
-	case layout.Kwok:
+	if u.Mode == layout.Kwok {
 		return layout.Kwok, nil
-	case layout.Real:
-		return layout.Real, realPossible(ctx)
 	}
-	if err := realPossible(ctx); err != nil {
+	err := RealPossible(ctx)
+	if u.Mode == layout.Real {
+		return layout.Real, err
+	}
+	if err != nil {
 		u.say("NOTE: pods are simulated (mode kwok): no image is pulled, nothing runs, nothing answers. %v.", err)
 		return layout.Kwok, nil
 	}

@@ -109,7 +109,7 @@ func (u *Up) startServe(ctx context.Context, nodePID int) error {
 func (u *Up) startCluster(ctx context.Context, started *bufio.Scanner) error {
 	nodeName := layout.NodeName
 	switch u.lab.Mode {
-	case layout.External:
+	case layout.External, layout.Auto: // Auto is only ever asked for
 		return nil
 	case layout.Real:
 		if err := node.Await(started, node.AllStarted); err != nil {

@@ -27,7 +27,8 @@ const startTimeout = 3 * time.Minute
 // Up is one `lab up`.
 type Up struct {
 	Mode       layout.Mode
-	Dir        string // empty means the mode's default
+	Dir        string // empty means the mode's default, with Suffix behind it
+	Suffix     string
 	Install    bool   // may run apt-get
 	Kubeconfig string // somebody's own cluster
 	NoBuilder  bool
@@ -52,16 +53,13 @@ func (u *Up) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if u.Dir == "" {
-		u.Dir = layout.DefaultDir(u.Getenv, mode)
-	}
-	if u.Dir, err = filepath.Abs(u.Dir); err != nil {
+	if u.Dir, err = filepath.Abs(u.StateDir(mode)); err != nil {
 		return err
 	}
 	if err := os.MkdirAll(u.Dir, 0o755); err != nil {
 		return fmt.Errorf("making the state directory: %w", err)
 	}
-	unlock, err := lock(u.Dir)
+	unlock, err := Lock(u.Dir)
 	if err != nil {
 		return err
 	}
@@ -86,6 +84,14 @@ func (u *Up) Run(ctx context.Context) error {
 	u.say("lab is up: mode %s, %s, in %s", mode, u.Dir, u.Now().Sub(began).Round(100*time.Millisecond))
 	u.say(`next: eval "$(lab env --dir %s)"`, u.Dir)
 	return nil
+}
+
+// StateDir is the directory of a lab of that mode.
+func (u *Up) StateDir(mode layout.Mode) string {
+	if u.Dir != "" {
+		return u.Dir
+	}
+	return layout.DefaultDir(u.Getenv, mode) + u.Suffix
 }
 
 // resume looks at what an earlier up left: a running lab is kept, the remains
@@ -181,14 +187,19 @@ func (u *Up) explain(ctx context.Context, err error) error {
 
 func (u *Up) say(format string, args ...any) { fmt.Fprintf(u.Out, format+"\n", args...) }
 
-// lock keeps two ups or downs out of one state directory.
-func lock(dir string) (func(), error) {
+// Lock keeps two commands that start or end processes out of one state
+// directory.
+func Lock(dir string) (unlock func(), err error) {
 	file, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {
 		return nil, fmt.Errorf("opening the lock: %w", err)
 	}
 	if err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		return nil, errors.Join(fmt.Errorf("another lab up or down works in %s: %w", dir, err), file.Close())
+		return nil, errors.Join(fmt.Errorf("another lab command works in %s: %w", dir, err), file.Close())
 	}
-	return func() { file.Close() }, nil
+	return func() {
+		// Said aloud: a child that is just being started holds the file for a moment.
+		_ = unix.Flock(int(file.Fd()), unix.LOCK_UN)
+		file.Close()
+	}, nil
 }

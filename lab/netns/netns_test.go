@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -96,6 +97,39 @@ func TestProxyForwardsAndTunnels(t *testing.T) {
 		}
 	}
 	client.CloseIdleConnections()
+}
+
+func TestProxyDialsForEachRequest(t *testing.T) {
+	t.Parallel()
+	var dialled atomic.Int32
+	app := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "v1") }))
+	app.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			dialled.Add(1)
+		}
+	}
+	app.Start()
+	defer app.Close()
+	proxy := httptest.NewServer(NewProxy(Namespace{}, discard()))
+	defer proxy.Close()
+	address, err := url.Parse(proxy.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := &http.Client{Transport: &http.Transport{Proxy: http.ProxyURL(address)}} // itself it keeps its one connection
+	defer client.CloseIdleConnections()
+	const requests = 3
+	for range requests {
+		resp, err := client.Get(app.URL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.Copy(io.Discard, resp.Body)
+		resp.Body.Close()
+	}
+	if got := dialled.Load(); got != requests {
+		t.Errorf("got %d connections to the app for %d requests, want as many: a kept one hides that its pod left the Service", got, requests)
+	}
 }
 
 func TestParseForward(t *testing.T) {

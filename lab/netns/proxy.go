@@ -6,11 +6,12 @@ import (
 	"net"
 	"net/http"
 	"net/http/httputil"
-	"time"
 )
 
 // Proxy is an HTTP forward proxy whose connections start inside a namespace:
-// plain requests with an absolute URI, and CONNECT.
+// plain requests with an absolute URI, and CONNECT. Every request gets a
+// connection of its own, so that it meets what the network says now: a kept one
+// would go on reaching a pod that has left its Service.
 type Proxy struct {
 	namespace Namespace
 	plain     *httputil.ReverseProxy
@@ -19,9 +20,6 @@ type Proxy struct {
 
 var _ http.Handler = (*Proxy)(nil)
 
-// proxyIdle bounds how long an unused upstream connection is kept.
-const proxyIdle = 10 * time.Second
-
 // NewProxy returns a proxy into n.
 func NewProxy(n Namespace, logger *slog.Logger) *Proxy {
 	return &Proxy{
@@ -29,7 +27,7 @@ func NewProxy(n Namespace, logger *slog.Logger) *Proxy {
 		logger:    logger,
 		plain: &httputil.ReverseProxy{
 			Rewrite:       func(r *httputil.ProxyRequest) { r.Out.Host = r.In.Host },
-			Transport:     &http.Transport{DialContext: n.Dial, IdleConnTimeout: proxyIdle},
+			Transport:     &http.Transport{DialContext: n.Dial, DisableKeepAlives: true},
 			FlushInterval: -1, // at once: streams pass
 			ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
 				http.Error(w, err.Error(), http.StatusBadGateway)
@@ -80,5 +78,5 @@ func (u unread) CloseWrite() error {
 	if half, ok := u.Conn.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()
 	}
-	return u.Conn.Close()
+	return u.Close()
 }

@@ -108,13 +108,29 @@ func (t *Table) Start(s Spec) (*Process, error) {
 	return &Process{record, s.Log, exited}, nil
 }
 
-// Stop ends every process of the table, the newest first, and empties the
-// table. With hurry, gentle processes get no time either.
-func (t *Table) Stop(ctx context.Context, hurry bool) error {
+// Stop ends the processes of these names, all without a name, the newest first,
+// and forgets them. With hurry, gentle processes get no time either.
+func (t *Table) Stop(ctx context.Context, hurry bool, names ...string) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	records := slices.Clone(t.records)
-	slices.Reverse(records)
+	var ending, staying []Record
+	for _, r := range slices.Backward(t.records) {
+		if len(names) == 0 || slices.Contains(names, r.Name) {
+			ending = append(ending, r)
+		} else {
+			staying = append(staying, r)
+		}
+	}
+	slices.Reverse(staying)
+	if err := end(ctx, ending, hurry); err != nil {
+		return err
+	}
+	t.records = staying
+	return t.save()
+}
+
+// end returns when every process is gone.
+func end(ctx context.Context, records []Record, hurry bool) error {
 	var errs []error
 	for _, r := range records {
 		s := unix.SIGKILL
@@ -137,29 +153,30 @@ func (t *Table) Stop(ctx context.Context, hurry bool) error {
 			errs = append(errs, fmt.Errorf("ending %s: process %d is still there", r.Name, r.PID))
 		}
 	}
-	if err := errors.Join(errs...); err != nil {
-		return err
-	}
-	t.records = nil
-	if err := os.Remove(t.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("removing the table of processes: %w", err)
-	}
-	return nil
+	return errors.Join(errs...)
 }
 
 func (t *Table) add(r Record) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.records = append(t.records, r)
+	return t.save()
+}
+
+// save writes the records down, or removes the file of an empty table; callers
+// hold mu.
+func (t *Table) save() error {
+	if len(t.records) == 0 {
+		if err := os.Remove(t.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("removing the table of processes: %w", err)
+		}
+		return nil
+	}
 	content, err := json.MarshalIndent(t.records, "", "  ")
 	if err != nil {
 		return fmt.Errorf("writing the table of processes: %w", err)
 	}
-	temporary := t.path + ".new"
-	if err := os.WriteFile(temporary, content, 0o600); err != nil {
-		return fmt.Errorf("writing the table of processes: %w", err)
-	}
-	if err := os.Rename(temporary, t.path); err != nil {
+	if err := writeWhole(t.path, content); err != nil {
 		return fmt.Errorf("writing the table of processes: %w", err)
 	}
 	return nil

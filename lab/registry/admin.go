@@ -14,8 +14,8 @@ import (
 // The admin endpoints, for loopback only and without credentials:
 //
 //	POST   /_lab/faults        inject a [Fault]      DELETE  forget all faults
-//	GET    /_lab/requests      [Registry.Requests]   DELETE  count from zero
-//	POST   /_lab/repositories  {"name": "a/b"}       create a repository
+//	GET    /_lab/requests      [Registry.Requests]   DELETE  count from zero; ?repository=a/b counts those to one
+//	POST   /_lab/repositories  {"name": "a/b"}       create a repository  DELETE  remove it
 const adminPrefix = "/_lab/"
 
 // maxAdminBytes caps an admin request: a fault is about a hundred bytes.
@@ -100,11 +100,24 @@ func (f *faults) hit(req *http.Request, class string, w http.ResponseWriter) boo
 	}
 	if fault.Status == http.StatusTooManyRequests {
 		w.Header().Set("Retry-After", "1")
-		writeError(w, fault.Status, "TOOMANYREQUESTS", "Rate exceeded")
-		return true
 	}
-	writeError(w, fault.Status, "UNAVAILABLE", "injected fault")
+	code, message := words(fault.Status)
+	writeError(w, fault.Status, code, message)
 	return true
+}
+
+// words are what ECR says beside a status. What stands for an account in its
+// refusals must never reach a user's log.
+func words(status int) (code, message string) {
+	switch status {
+	case http.StatusTooManyRequests:
+		return "TOOMANYREQUESTS", "Rate exceeded"
+	case http.StatusForbidden:
+		return "DENIED", "User: arn:aws:sts::123456789012:assumed-role/ci/run is not authorized to perform: ecr:PutImage because no identity-based policy allows it"
+	case http.StatusMethodNotAllowed:
+		return "UNSUPPORTED", "Invalid parameter at 'ImageManifest' failed to satisfy constraint: 'Invalid JSON syntax'"
+	}
+	return "UNAVAILABLE", "injected fault"
 }
 
 func (r *Registry) serveAdmin(w http.ResponseWriter, req *http.Request) {
@@ -120,23 +133,30 @@ func (r *Registry) serveAdmin(w http.ResponseWriter, req *http.Request) {
 		r.ClearFaults()
 		w.WriteHeader(http.StatusNoContent)
 	case "GET requests":
-		writeJSON(w, http.StatusOK, r.Requests())
+		writeJSON(w, http.StatusOK, r.Requests(req.URL.Query().Get("repository")))
 	case "DELETE requests":
 		r.mu.Lock()
 		clear(r.requests)
 		r.mu.Unlock()
 		w.WriteHeader(http.StatusNoContent)
 	case "POST repositories":
-		var body struct{ Name string }
-		if err := json.NewDecoder(req.Body).Decode(&body); err != nil || body.Name == "" {
-			http.Error(w, `want {"name": "a/b"}`, http.StatusBadRequest)
-			return
-		}
-		r.CreateRepository(body.Name)
-		w.WriteHeader(http.StatusCreated)
+		named(w, req, http.StatusCreated, r.CreateRepository)
+	case "DELETE repositories":
+		named(w, req, http.StatusNoContent, r.RemoveRepository)
 	default:
 		http.NotFound(w, req)
 	}
+}
+
+// named does something to the repository that the body names.
+func named(w http.ResponseWriter, req *http.Request, done int, do func(name string)) {
+	var body struct{ Name string }
+	if err := json.NewDecoder(req.Body).Decode(&body); err != nil || body.Name == "" {
+		http.Error(w, `want {"name": "a/b"}`, http.StatusBadRequest)
+		return
+	}
+	do(body.Name)
+	w.WriteHeader(done)
 }
 
 func (r *Registry) postFault(w http.ResponseWriter, req *http.Request) {

@@ -24,40 +24,61 @@ type entry struct {
 // keeps manifests in memory only; replaying the lines brings them back.
 type journal struct{ file *os.File }
 
+// openJournal replays the file into a handler. A last line without its end was
+// never acknowledged: it is cut off, or the next entry would be glued to it.
 func openJournal(path string, into http.Handler) (*journal, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o644)
 	if err != nil {
 		return nil, fmt.Errorf("opening the journal of manifests: %w", err)
 	}
-	lines := bufio.NewReader(f)
+	whole, err := replay(f, into)
+	if err == nil {
+		err = f.Truncate(whole)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("reading the journal of manifests: %w", err), f.Close())
+	}
+	return &journal{f}, nil
+}
+
+// replay returns the size of the whole lines, in bytes.
+func replay(from io.Reader, into http.Handler) (whole int64, err error) {
+	lines := bufio.NewReader(from)
 	for {
 		line, err := lines.ReadBytes('\n')
 		if errors.Is(err, io.EOF) {
-			break // a last line without its end was never acknowledged
+			return whole, nil
 		}
 		var e entry
 		if err == nil {
 			err = json.Unmarshal(line, &e)
 		}
-		if err != nil {
-			return nil, errors.Join(fmt.Errorf("reading the journal of manifests: %w", err), f.Close())
+		if err == nil {
+			err = e.replay(into)
 		}
-		e.replay(into)
+		if err != nil {
+			return 0, fmt.Errorf("at byte %d: %w", whole, err)
+		}
+		whole += int64(len(line))
 	}
-	return &journal{f}, nil
 }
 
-func (e entry) replay(into http.Handler) {
+func (e entry) replay(into http.Handler) error {
 	method := http.MethodPut
 	if e.Body == nil {
 		method = http.MethodDelete
 	}
-	record(into, &http.Request{
+	path := "/v2/" + e.Repository + "/manifests/" + e.Reference
+	got := record(into, &http.Request{
 		Method: method,
-		URL:    &url.URL{Path: "/v2/" + e.Repository + "/manifests/" + e.Reference},
+		URL:    &url.URL{Path: path},
 		Header: http.Header{"Content-Type": {e.MediaType}},
 		Body:   io.NopCloser(bytes.NewReader(e.Body)),
 	})
+	if got.status < http.StatusOK || got.status >= http.StatusMultipleChoices {
+		return fmt.Errorf("replaying %s %s: got %d %s, want it accepted as it was before", method, path, got.status, bytes.TrimSpace(got.body.Bytes()))
+	}
+	return nil
 }
 
 // keep appends to the journal; callers hold putMu.

@@ -17,9 +17,11 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -65,7 +67,8 @@ type Registry struct {
 	token        string
 	expires      time.Time
 	repositories map[string]bool
-	requests     map[string]int
+	missing      map[string]bool           // removed with RemoveRepository
+	requests     map[string]map[string]int // by repository ("" is all), then by method and class
 
 	putMu   sync.Mutex // orders manifest writes: look, decide, write
 	journal *journal
@@ -98,7 +101,8 @@ func New(c Config) (*Registry, error) {
 		token:        c.Token,
 		expires:      c.Expires,
 		repositories: map[string]bool{},
-		requests:     map[string]int{},
+		missing:      map[string]bool{},
+		requests:     map[string]map[string]int{},
 	}
 	for _, name := range c.Repositories {
 		r.repositories[name] = true
@@ -121,11 +125,22 @@ func (r *Registry) Close() error {
 	return r.journal.close()
 }
 
-// CreateRepository makes a repository exist; it matters with Config.MustExist.
+// CreateRepository makes a repository exist; it matters with Config.MustExist
+// and after [Registry.RemoveRepository].
 func (r *Registry) CreateRepository(name string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.repositories[name] = true
+	delete(r.missing, name)
+}
+
+// RemoveRepository makes a repository not exist, as ECR's do before somebody
+// creates them, whatever Config.MustExist says.
+func (r *Registry) RemoveRepository(name string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.repositories, name)
+	r.missing[name] = true
 }
 
 // SetToken replaces the token and its expiry. A zero expires means never.
@@ -136,13 +151,14 @@ func (r *Registry) SetToken(token string, expires time.Time) {
 }
 
 // Requests returns how many requests came since the start, by method and
-// class, for example "PUT manifests" or "GET tags".
-func (r *Registry) Requests() map[string]int {
+// class, for example "PUT manifests" or "GET tags": those to one repository, or
+// all with an empty name.
+func (r *Registry) Requests(repository string) map[string]int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	counts := make(map[string]int, len(r.requests))
-	for k, n := range r.requests {
-		counts[k] = n
+	counts := maps.Clone(r.requests[repository])
+	if counts == nil {
+		return map[string]int{}
 	}
 	return counts
 }
@@ -154,7 +170,7 @@ func (r *Registry) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		return
 	}
 	t := parseTarget(req.URL.Path)
-	r.count(req.Method + " " + t.class)
+	r.count(req.Method+" "+t.class, t.repository)
 	if r.faults.hit(req, t.class, w) {
 		return
 	}
@@ -173,10 +189,15 @@ func (r *Registry) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	}
 }
 
-func (r *Registry) count(key string) {
+func (r *Registry) count(key, repository string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.requests[key]++
+	for _, of := range slices.Compact([]string{"", repository}) {
+		if r.requests[of] == nil {
+			r.requests[of] = map[string]int{}
+		}
+		r.requests[of][key]++
+	}
 }
 
 // admit checks the Basic credentials the way ECR does.
@@ -201,11 +222,8 @@ func (r *Registry) admit(w http.ResponseWriter, req *http.Request) bool {
 }
 
 func (r *Registry) exists(w http.ResponseWriter, t target) bool {
-	if !r.config.MustExist || t.repository == "" {
-		return true
-	}
 	r.mu.Lock()
-	known := r.repositories[t.repository]
+	known := t.repository == "" || !r.missing[t.repository] && (!r.config.MustExist || r.repositories[t.repository])
 	r.mu.Unlock()
 	if !known {
 		writeError(w, http.StatusNotFound, "NAME_UNKNOWN",

@@ -2,10 +2,13 @@ package registry_test
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -169,6 +172,22 @@ func TestRepositoryMustExist(t *testing.T) {
 	}
 }
 
+func TestARemovedRepositoryIsMissing(t *testing.T) {
+	t.Parallel()
+	w := start(t, registry.Config{Token: token})
+	for _, step := range []struct {
+		method string
+		want   int
+	}{{http.MethodDelete, http.StatusNotFound}, {http.MethodPost, 0}} {
+		if got := send(t, w, step.method, "/_lab/repositories", "", `{"name":"a/b"}`).StatusCode; got >= http.StatusMultipleChoices {
+			t.Fatalf("%s: got status %d", step.method, got)
+		}
+		if got := status(w.push(t, "a/b:1", anImage(t))); got != step.want {
+			t.Errorf("push after %s: got status %d, want %d", step.method, got, step.want)
+		}
+	}
+}
+
 func TestTagListIsPaged(t *testing.T) {
 	t.Parallel()
 	w := start(t, registry.Config{Token: token})
@@ -246,23 +265,78 @@ func TestContentSurvivesARestart(t *testing.T) {
 	}
 }
 
+func TestATornLastLineIsCutOff(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	before := start(t, registry.Config{Token: token, Dir: dir})
+	if err := before.push(t, "a/b:1", anImage(t)); err != nil {
+		t.Fatal(err)
+	}
+	before.server.Close()
+	journal, err := os.OpenFile(filepath.Join(dir, "manifests.jsonl"), os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := journal.WriteString(`{"repository":"a/b","refer`); err != nil { // the power went
+		t.Fatal(err)
+	}
+	journal.Close()
+	second := start(t, registry.Config{Token: token, Dir: dir})
+	if err := second.push(t, "a/b:2", anImage(t)); err != nil {
+		t.Fatal(err)
+	}
+	second.server.Close()
+	third := start(t, registry.Config{Token: token, Dir: dir}) // the torn line must not have swallowed the second push
+	for _, tag := range []string{"a/b:1", "a/b:2"} {
+		if _, err := remote.Image(third.tag(t, tag), third.options(t, token)...); err != nil {
+			t.Errorf("%s after two restarts: %v", tag, err)
+		}
+	}
+}
+
+func TestAJournalThatCannotBeReplayedIsAnError(t *testing.T) {
+	t.Parallel()
+	for name, line := range map[string]string{
+		"an index of what is not there": `{"repository":"a/b","reference":"1","mediaType":"application/vnd.oci.image.index.v1+json","body":"` +
+			base64.StdEncoding.EncodeToString([]byte(`{"schemaVersion":2,"manifests":[{"mediaType":"application/vnd.oci.image.manifest.v1+json","size":2,"digest":"sha256:`+strings.Repeat("ab", 32)+`"}]}`)) + `"}`,
+		"the deletion of what is not there": `{"repository":"a/b","reference":"1"}`,
+		"no JSON":                           `{"repository":`,
+	} {
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, "manifests.jsonl"), []byte(line+"\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if r, err := registry.New(registry.Config{Dir: dir}); err == nil {
+			t.Errorf("%s: got no error", name)
+			r.Close()
+		}
+	}
+}
+
 func TestRequestsAreCounted(t *testing.T) {
 	t.Parallel()
 	w := start(t, registry.Config{Token: token})
 	if err := w.push(t, "a/b:1", anImage(t)); err != nil {
 		t.Fatal(err)
 	}
-	got := w.Requests()
+	got := w.Requests("")
 	for _, key := range []string{"GET ping", "POST uploads", "PUT manifests", "HEAD blobs"} {
 		if got[key] == 0 {
 			t.Errorf("%s: got no request in %v", key, got)
 		}
 	}
+	if err := w.push(t, "c/d:1", anImage(t)); err != nil {
+		t.Fatal(err)
+	}
+	for repository, want := range map[string]int{"": 2, "a/b": 1, "c/d": 1, "e/f": 0} {
+		if got := w.Requests(repository)["PUT manifests"]; got != want {
+			t.Errorf("repository %q: got %d PUT manifests, want %d", repository, got, want)
+		}
+	}
 }
 
 func status(err error) int {
-	var e *transport.Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*transport.Error](err); ok {
 		return e.StatusCode
 	}
 	return 0

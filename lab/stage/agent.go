@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -15,6 +17,8 @@ import (
 
 	"github.com/inhaul/inhaul/lab/github"
 	"github.com/inhaul/inhaul/lab/layout"
+	"github.com/inhaul/inhaul/lab/lifecycle"
+	"github.com/inhaul/inhaul/lab/process"
 )
 
 // agentNamespace is where deploy/ installs the agent.
@@ -207,45 +211,49 @@ func (s *Stage) startProcess(ctx context.Context) error {
 	if err := os.WriteFile(s.agentKubeconfig(), data, 0o600); err != nil {
 		return err
 	}
-	_ = s.KillAgent() // of an earlier install
 	return s.StartAgent(ctx)
 }
 
 func (s *Stage) agentKubeconfig() string { return s.Lab.Path("stage", "agent.kubeconfig") }
 
-// StartAgent starts the agent's process; in a cluster the kubelet does that.
+// agentProcess is the name under which the lab remembers what keeps the agent
+// running.
+const agentProcess = "agent"
+
+// StartAgent starts the agent's process, in place of one that runs, and returns
+// when it has started; in a cluster the kubelet does that. It is started again
+// whenever it ends, and ends with the lab.
 func (s *Stage) StartAgent(ctx context.Context) error {
 	if s.InCluster() {
 		return nil
 	}
-	log, err := os.OpenFile(s.Lab.Log("agent"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	unlock, err := lifecycle.Lock(s.Lab.Dir)
 	if err != nil {
 		return err
 	}
-	defer log.Close()
-	// Restarted like a container, for as long as its parent keeps its pid file.
-	loop := `while [ -e "$PIDFILE" ]; do "$AGENT" --kubeconfig "$AGENT_KUBECONFIG" & echo $! > "$PIDFILE"; wait $!; sleep 0.2; done`
-	command := exec.Command("/bin/sh", "-c", loop)
-	command.Env = append(s.Environ(),
-		"PIDFILE="+s.agentPID(), "AGENT="+s.Bin("inhaul-agent"), "AGENT_KUBECONFIG="+s.agentKubeconfig(),
-		"INHAUL_HEALTH_ADDR=-", "INHAUL_IDENTITY=lab", "INHAUL_GITHUB_API_URL="+s.githubURL(),
-		"INHAUL_GITHUB_APP_ID="+strconv.Itoa(github.AppID), "INHAUL_GITHUB_APP_KEY_FILE="+s.Lab.AppKeyFile(), "INHAUL_NAMESPACE="+agentNamespace,
-		"INHAUL_LOG_LEVEL=debug")
-	command.Stdout, command.Stderr = log, log
-	command.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	if err := os.WriteFile(s.agentPID(), nil, 0o644); err != nil {
+	defer unlock()
+	table, err := s.endAgent(ctx)
+	if err != nil {
 		return err
 	}
-	if err := command.Start(); err != nil {
-		return fmt.Errorf("starting the agent: %w", err)
+	p, err := table.Start(process.Spec{
+		Name: agentProcess, Path: s.Self, Log: s.Lab.Log("agent"), Gentle: true,
+		Args: []string{"lab", "supervise", "--pid-file", s.agentPID(), "--", s.Bin("inhaul-agent"), "--kubeconfig", s.agentKubeconfig()},
+		Env: append(s.Environ(),
+			"INHAUL_HEALTH_ADDR=-", "INHAUL_IDENTITY=lab", "INHAUL_GITHUB_API_URL="+s.githubURL(),
+			"INHAUL_GITHUB_APP_ID="+strconv.Itoa(github.AppID), "INHAUL_GITHUB_APP_KEY_FILE="+s.Lab.AppKeyFile(), "INHAUL_NAMESPACE="+agentNamespace,
+			"INHAUL_LOG_LEVEL=debug"),
+	})
+	if err != nil {
+		return err
 	}
-	go func() { _ = command.Wait() }() // reap it if this process is still here
 	for {
-		data, err := os.ReadFile(s.agentPID())
-		if err == nil && strings.TrimSpace(string(data)) != "" {
+		if _, err := os.Stat(s.agentPID()); err == nil {
 			return nil
 		}
 		select {
+		case err := <-p.Exited:
+			return fmt.Errorf("starting the agent: %w; the end of %s:\n%s", err, p.Log, process.Tail(p.Log))
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-time.After(20 * time.Millisecond):
@@ -253,22 +261,41 @@ func (s *Stage) StartAgent(ctx context.Context) error {
 	}
 }
 
+// agentPID is the file with the agent's process ID; it is there while it runs.
 func (s *Stage) agentPID() string { return s.Lab.Path("stage", "agent.pid") }
 
 // StopAgent ends the agent's process for good.
-func (s *Stage) StopAgent() {
+func (s *Stage) StopAgent(ctx context.Context) error {
 	if s.InCluster() {
-		return
+		return nil
 	}
-	pid, err := s.pid()
-	_ = os.Remove(s.agentPID())
-	if err == nil {
-		_ = syscall.Kill(pid, syscall.SIGKILL)
+	unlock, err := lifecycle.Lock(s.Lab.Dir)
+	if err != nil {
+		return err
 	}
+	defer unlock()
+	_, err = s.endAgent(ctx)
+	return err
+}
+
+// endAgent returns when neither the agent nor what restarts it runs; callers
+// hold the lab's lock.
+func (s *Stage) endAgent(ctx context.Context) (*process.Table, error) {
+	table, err := process.Open(s.Lab.Processes())
+	if err != nil {
+		return nil, err
+	}
+	if err := table.Stop(ctx, false, agentProcess); err != nil {
+		return nil, err
+	}
+	if err := os.Remove(s.agentPID()); err != nil && !errors.Is(err, fs.ErrNotExist) { // of one that was killed
+		return nil, fmt.Errorf("ending the agent: %w", err)
+	}
+	return table, nil
 }
 
 // KillAgent kills the agent with SIGKILL; it is started again by the kubelet or
-// its loop. An error says that it does not run just now.
+// what stands for it. An error says that it does not run just now.
 func (s *Stage) KillAgent() error {
 	pid, err := s.pid()
 	if err != nil {
@@ -313,8 +340,9 @@ func isAgent(pid int, program string) error {
 	if err != nil {
 		return err
 	}
-	if argv0, _, _ := strings.Cut(string(cmdline), "\x00"); argv0 != program {
-		return fmt.Errorf("process %d is %q, not the agent", pid, argv0)
+	words := strings.Split(string(cmdline), "\x00") // a script's come after its interpreter
+	if !slices.Contains(words[:min(len(words), 2)], program) {
+		return fmt.Errorf("process %d is %q, not the agent", pid, words[0])
 	}
 	return nil
 }

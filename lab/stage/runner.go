@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"os/exec"
@@ -19,10 +20,11 @@ import (
 type Workflow struct {
 	Repository   string // owner/name
 	Dir          string // the checkout; its HEAD is the commit
-	Ref          string // refs/heads/main unless said
-	Event        string // push unless said
+	Ref          string // refs/heads/main unless said; a re-run has its own
+	Event        string // push unless said; a re-run has its own
 	RunID        int64  // of a run to re-run; 0 starts a new one
 	NoIDToken    bool   // the workflow lacks the permission id-token: write
+	NoChecks     bool   // the workflow lacks the permission checks: read
 	Inputs       map[string]string
 	Command      []string // the step; the Action unless said
 	RepositoryID int64
@@ -52,7 +54,10 @@ type registered struct {
 
 func (s *Stage) register(ctx context.Context, w Workflow, commit string) (registered, error) {
 	var run registered
-	body := map[string]any{"repository": w.Repository, "sha": commit, "event": w.Event, "ref": w.Ref, "workflow": ".github/workflows/deploy.yml"}
+	body := map[string]any{
+		"repository": w.Repository, "sha": commit, "event": w.Event, "ref": w.Ref, "workflow": ".github/workflows/deploy.yml",
+		"permissions": w.permissions(),
+	}
 	if w.RunID != 0 {
 		body["runID"] = w.RunID
 	}
@@ -69,14 +74,18 @@ func (s *Stage) register(ctx context.Context, w Workflow, commit string) (regist
 	return run, err
 }
 
+// permissions are those of the job's token, as the example workflow asks for
+// them.
+func (w Workflow) permissions() map[string]string {
+	permissions := map[string]string{"contents": "read"}
+	if !w.NoChecks {
+		permissions["checks"] = "read"
+	}
+	return permissions
+}
+
 // Run runs a workflow. A step that fails is no error: its exit code tells.
 func (s *Stage) Run(ctx context.Context, w Workflow) (Result, error) {
-	if w.Event == "" {
-		w.Event = "push"
-	}
-	if w.Ref == "" {
-		w.Ref = "refs/heads/main"
-	}
 	commit, err := git(ctx, w.Dir, "rev-parse", "HEAD")
 	if err != nil {
 		return Result{}, err
@@ -148,9 +157,9 @@ func (s *Stage) step(ctx context.Context, w Workflow, run registered, files map[
 	defer shown.flush()
 	command.Stdout = io.MultiWriter(&log, shown)
 	command.Stderr = command.Stdout
-	result.Began = time.Now()
+	result.Began = s.Now()
 	err := command.Run()
-	result.Ended = time.Now()
+	result.Ended = s.Now()
 	result.Log = log.String()
 	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
 		result.ExitCode = exit.ExitCode()
@@ -165,9 +174,7 @@ func (s *Stage) inputs(w Workflow, run registered) map[string]string {
 		"config": "inhaul.yaml", "image-repository": s.Lab.Registry() + "/" + w.Repository,
 		"token": run.Env["GITHUB_TOKEN"], "wait": "true", "timeout": "4m", "builder": "auto", "cache": "true",
 	}
-	for name, value := range w.Inputs {
-		inputs[name] = value
-	}
+	maps.Copy(inputs, w.Inputs)
 	return inputs
 }
 

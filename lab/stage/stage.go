@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -24,7 +25,9 @@ import (
 type Stage struct {
 	Lab    *layout.Lab
 	Source string // root of the checkout
+	Self   string // path of the lab's program
 	Out    io.Writer
+	Now    func() time.Time
 }
 
 // Bin is where the programs under test are.
@@ -42,19 +45,30 @@ func (s *Stage) Build(ctx context.Context) error {
 	return nil
 }
 
-// Environ is the environment that the lab gives a program, over the machine's.
+// Environ is the environment that the lab gives a program, over the machine's,
+// but for what a workflow run on this machine has of its own.
 func (s *Stage) Environ() []string {
-	env := os.Environ()
+	env := withoutRun(os.Environ())
 	for _, pair := range lifecycle.Env(s.Lab) {
 		if pair[1] != "" {
 			env = append(env, pair[0]+"="+pair[1])
 		}
 	}
-	path := s.Lab.Path("stage", "bin") + ":" + os.Getenv("PATH")
+	path := s.Lab.Path("stage", "bin") + ":" + os.Getenv("PATH") //nolint:forbidigo // programs inherit the machine's
 	if buildx := s.Lab.Programs.Buildx; buildx != "" {
 		path = filepath.Dir(buildx) + ":" + path
 	}
 	return append(env, "PATH="+path, "SSL_CERT_FILE="+s.Lab.CABundle())
+}
+
+// withoutRun drops the variables that a runner sets: where the lab itself runs
+// in a workflow, the run that it plays must not see that one's.
+func withoutRun(env []string) []string {
+	return slices.DeleteFunc(env, func(variable string) bool {
+		return slices.ContainsFunc([]string{"GITHUB_", "ACTIONS_", "RUNNER_", "INPUT_"}, func(prefix string) bool {
+			return strings.HasPrefix(variable, prefix)
+		})
+	})
 }
 
 // Kubectl runs kubectl against the lab's cluster and returns what it printed.
@@ -170,6 +184,12 @@ func (s *Stage) Violations(ctx context.Context) (json.RawMessage, error) {
 	var raw json.RawMessage
 	err := s.github(ctx, http.MethodGet, "/_lab/violations", "", nil, &raw)
 	return raw, err
+}
+
+// Pushed is how many manifests the registry was sent for a repository, ever.
+func (s *Stage) Pushed(ctx context.Context, repository string) (int, error) {
+	counts, err := lifecycle.Requests(ctx, s.Lab, repository)
+	return counts["PUT manifests"], err
 }
 
 func (s *Stage) github(ctx context.Context, method, path, token string, body, answer any) error {

@@ -1,0 +1,168 @@
+package e2e
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/rsa"
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/jwt"
+	"sigs.k8s.io/yaml"
+
+	"github.com/inhaul/inhaul/agent"
+	"github.com/inhaul/inhaul/api/v1alpha1"
+	"github.com/inhaul/inhaul/intent"
+	"github.com/inhaul/inhaul/spec"
+)
+
+const exampleWorkflow = ".github/workflows/deploy.yml"
+
+// example is what we ship for a team to copy: the App of the platform owner, and
+// the workflow and the inhaul.yaml of the team.
+type example struct {
+	app      agent.App
+	file     *spec.File
+	workflow struct {
+		On struct {
+			Push struct{ Branches []string }
+		} `json:"true"` // what YAML 1.1 makes of "on"
+		Permissions map[string]string
+		Jobs        map[string]struct{ Environment string }
+	}
+}
+
+func readExample(t *testing.T) example {
+	t.Helper()
+	read := func(name string) []byte {
+		data, err := os.ReadFile(path.Join("..", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return data
+	}
+	var x example
+	var app v1alpha1.App
+	if err := yaml.UnmarshalStrict(read("deploy/example-app.yaml"), &app); err != nil {
+		t.Fatal(err)
+	}
+	x.app = agent.App{Name: app.Name, Intents: app.Spec.Intents, Images: app.Spec.Images}
+	for _, e := range app.Spec.Environments {
+		x.app.Environments = append(x.app.Environments, agent.Environment(e))
+	}
+	for _, r := range app.Spec.Rules {
+		x.app.Rules = append(x.app.Rules, agent.Rule(r))
+	}
+	for _, s := range app.Spec.Signers {
+		x.app.Signers = append(x.app.Signers, agent.Signer(s))
+	}
+	if err := yaml.Unmarshal(read("examples/storefront/"+exampleWorkflow), &x.workflow); err != nil {
+		t.Fatal(err)
+	}
+	var err error
+	if x.file, err = spec.Parse("inhaul.yaml", read("examples/storefront/inhaul.yaml")); err != nil {
+		t.Fatal(err)
+	}
+	return x
+}
+
+// push is the intent of the example's workflow for a push, verified: signed by a
+// token as GitHub would issue it.
+func (x example) push(t *testing.T, branch string, protected bool) intent.Verified {
+	t.Helper()
+	if len(x.workflow.Jobs) != 1 || len(x.app.Signers) != 1 {
+		t.Fatalf("got %d jobs and %d signers, want one each", len(x.workflow.Jobs), len(x.app.Signers))
+	}
+	rule, now := x.app.Rules[0], time.Now().UTC().Truncate(time.Millisecond)
+	source := intent.Source{
+		Repository: "acme/storefront", RepositoryID: rule.RepositoryID, RepositoryOwnerID: rule.RepositoryOwnerID,
+		Ref: "refs/heads/" + branch, Commit: strings.Repeat("c0ffee00", 5), Event: "push", EventAt: now,
+		WorkflowRef: "acme/storefront/" + exampleWorkflow + "@refs/heads/" + branch,
+		RunID:       1001, RunNumber: 1, RunAttempt: 1, Actor: "octocat",
+	}
+	for _, job := range x.workflow.Jobs {
+		source.GitHubEnvironment = job.Environment
+	}
+	environment, ok := x.file.Environment(source.Ref)
+	if !ok {
+		t.Fatalf("%s deploys nowhere", source.Ref)
+	}
+	app, err := x.file.Resolve(environment)
+	if err != nil {
+		t.Fatal(err)
+	}
+	statement := intent.New(x.app.Images[0]+"@sha256:"+strings.Repeat("ab", 32), intent.Predicate{
+		Kind: intent.Deploy, App: app.Name, Environment: environment, Source: source, Spec: &app, IssuedAt: now, ExpiresAt: now.Add(time.Hour),
+	})
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signer := intent.NewGitHubSigner(func(_ context.Context, audience string) (string, error) {
+		return idToken(key, x.app.Signers[0].Issuer, audience, source, protected, now)
+	})
+	envelope, _, err := intent.Sign(t.Context(), statement, signer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: &key.PublicKey, KeyID: "k", Algorithm: string(jose.RS256), Use: "sig"}}}
+	v, err := intent.Verify(envelope, intent.Trust{Issuers: []intent.Issuer{{URL: "https://token.actions.githubusercontent.com", Keys: known}}}, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+func idToken(key *rsa.PrivateKey, issuer, audience string, s intent.Source, protected bool, now time.Time) (string, error) {
+	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.RS256, Key: key}, (&jose.SignerOptions{}).WithType("JWT").WithHeader("kid", "k"))
+	if err != nil {
+		return "", err
+	}
+	claims := map[string]any{
+		"iss": issuer, "aud": audience, "jti": "1", "iat": now.Unix(), "exp": now.Add(time.Minute).Unix(),
+		"repository": s.Repository, "repository_id": fmt.Sprint(s.RepositoryID), "repository_owner_id": fmt.Sprint(s.RepositoryOwnerID),
+		"ref": s.Ref, "ref_protected": fmt.Sprint(protected), "sha": s.Commit, "workflow_ref": s.WorkflowRef, "job_workflow_ref": s.WorkflowRef,
+		"event_name": s.Event, "run_id": fmt.Sprint(s.RunID), "run_number": fmt.Sprint(s.RunNumber), "run_attempt": fmt.Sprint(s.RunAttempt),
+		"actor": s.Actor, "runner_environment": "github-hosted",
+	}
+	if s.GitHubEnvironment != "" {
+		claims["environment"] = s.GitHubEnvironment
+	}
+	return jwt.Signed(signer).Claims(claims).Serialize()
+}
+
+func TestTheExamplesGoTogether(t *testing.T) {
+	t.Parallel()
+	x := readExample(t)
+	policy, err := agent.CompilePolicy(x.app)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := x.app.Images[0] + "-intents"; x.app.Intents != want { // the Action's default
+		t.Errorf("intents: got %s, want %s", x.app.Intents, want)
+	}
+	for name, want := range map[string]string{"contents": "read", "checks": "read", "id-token": "write"} {
+		if got := x.workflow.Permissions[name]; got != want {
+			t.Errorf("permission %s: got %q, want %q", name, got, want)
+		}
+	}
+	if got := x.workflow.On.Push.Branches; !slices.Contains(got, "main") {
+		t.Errorf("the workflow runs on a push to %q, want main among it", got)
+	}
+	for _, branch := range x.workflow.On.Push.Branches {
+		if _, err := policy.Judge(x.push(t, branch, branch == "main")); err != nil {
+			t.Errorf("a push to %s, main being protected: %v", branch, err)
+		}
+	}
+	_, err = policy.Judge(x.push(t, "main", false))
+	if denied, ok := errors.AsType[*agent.Denied](err); !ok || denied.Field != "ref" {
+		t.Errorf("a push to main without protection: got %v, want it denied for its ref, as the README says", err)
+	}
+}
