@@ -74,7 +74,7 @@ func (a *Authority) CertFile() string { return filepath.Join(a.dir, "ca.crt") }
 func (a *Authority) Serve(name string, hosts []string, now time.Time) (certFile, keyFile string, err error) {
 	certFile, keyFile = filepath.Join(a.dir, name+".crt"), filepath.Join(a.dir, name+".key")
 	if cert, _, err := load(certFile, keyFile); err == nil && covers(cert, hosts) &&
-		now.Before(cert.NotAfter) && cert.CheckSignatureFrom(a.cert) == nil {
+		!now.Before(cert.NotBefore) && now.Before(cert.NotAfter) && cert.CheckSignatureFrom(a.cert) == nil {
 		return certFile, keyFile, nil
 	}
 	template := &x509.Certificate{
