@@ -124,8 +124,15 @@ func TestRoomsLinkNothingBehindTheirWalls(t *testing.T) {
 		{"cmd/inhaul-agent", "the agent does no workflow I/O", []string{"github.com/sethvargo/go-githubactions"}, nil},
 		{"cmd/inhaul-agent", "the agent needs no part of the Action", own("action"), nil},
 		{"cmd/inhaul-agent", "the agent links no build tooling", buildTools(), nil},
+		{"cmd/inhaul", "the developer's program links no build tooling", buildTools(), nil},
+		{"cmd/inhaul", "the developer's program knows what an app is, and only reads clusters", own("intent", "agent", "action", "internal", "api"), nil},
+		{"cli", "the commands know no Kubernetes", kubernetes(), nil},
+		{"cli", "the commands link no network client", network(), nil},
+		{"cli", "the commands know spec alone", own("intent", "agent", "action", "internal", "api", "cmd"), nil},
 		{"spec", "spec is pure", network(), nil},
-		{"spec", "spec is the innermost room", own("intent", "agent", "action", "internal", "api", "cmd"), nil},
+		{"spec", "spec is the innermost room", own("intent", "agent", "action", "cli", "internal", "api", "cmd", "spec/convert"), nil},
+		{"spec/convert", "spec/convert is pure", network(), nil},
+		{"spec/convert", "spec/convert knows spec alone", own("intent", "agent", "action", "cli", "internal", "api", "cmd"), nil},
 		{"intent", "intent is pure", network(), nil},
 		{"intent", "intent knows spec alone", own("agent", "action", "internal", "api", "cmd"), nil},
 		{"agent", "the agent's rules link no network client", network(), nil},
@@ -179,9 +186,10 @@ func TestOnlyTheirRoomsImport(t *testing.T) {
 		rooms []string
 		tests []string // rooms whose tests alone may
 	}{
-		{"client-go", []string{"k8s.io/client-go"}, nil, []string{"agent/cluster", "cmd/inhaul-agent"}, []string{"e2e", "bench"}},
+		{"client-go", []string{"k8s.io/client-go"}, nil, []string{"agent/cluster", "cmd/inhaul-agent", "cmd/inhaul"}, []string{"e2e", "bench"}},
 		{"Kubernetes", kubernetes(), []string{"k8s.io/client-go"}, []string{"agent/render", "agent/cluster", "api"}, []string{"e2e", "bench"}},
 		{"the registry client", []string{"github.com/google/go-containerregistry"}, nil, []string{"internal/oci"}, []string{"e2e", "action"}},
+		{"the command line", []string{"github.com/alecthomas/kong"}, nil, []string{"cli"}, nil},
 		{"workflow commands", []string{"github.com/sethvargo/go-githubactions"}, nil, []string{"action", "cmd/inhaul-action"}, []string{"e2e"}},
 		{"retrying HTTP", []string{"github.com/hashicorp/go-retryablehttp"}, nil, []string{"internal/github"}, []string{"e2e"}},
 		{"YAML", []string{"go.yaml.in/yaml*", "sigs.k8s.io/yaml"}, nil, []string{"spec", "agent/cluster", "agent/render"}, []string{"e2e", "action", "api"}},

@@ -41,9 +41,10 @@ type Action struct {
 type Images interface {
 	// FindImage returns the digest of the image that tag names, if there is one.
 	FindImage(ctx context.Context, repository, tag string) (digest string, found bool, err error)
-	// Platform returns the digest under which reference is deployed: that of the
-	// platform's manifest if there is exactly one.
-	Platform(ctx context.Context, reference string) (digest string, err error)
+	// Platform returns what reference is deployed as: the digest is that of the
+	// platform's manifest if there is exactly one; user is that of the image's
+	// configuration, empty if there is none.
+	Platform(ctx context.Context, reference string) (digest, user string, err error)
 }
 
 // Publisher puts intents where the agent looks for them.
@@ -81,19 +82,24 @@ type Check struct {
 // ErrNoAccess says that the workflow's token may not read check runs.
 var ErrNoAccess = errors.New("the workflow's token may not read check runs")
 
-// deploy is what a run knows so far.
+// deploy is what a run knows so far of one app's deploy.
 type deploy struct {
 	inputs      Inputs
 	source      intent.Source
+	config      string // path of inhaul.yaml in the repository
 	file        *spec.File
+	several     bool // the repository has other apps too
 	environment string
 	app         spec.App
+	images      string // repository
+	intents     string // repository
 	image       string // repository@sha256:…
 	built       bool
 	intent      string // digest
 	check       Check  // zero without a verdict
 	marker      marker
 	steps       []step
+	failure     error
 }
 
 // step is how long a part of the run took.
@@ -111,43 +117,58 @@ func (a *Action) Run(ctx context.Context) error {
 	return err
 }
 
+// run makes every image before it publishes the first intent, so that an app
+// which does not build keeps the others of its repository where they are.
 func (a *Action) run(ctx context.Context) error {
-	d, err := a.prepare()
-	if err != nil || d == nil {
+	deploys, err := a.prepare(ctx)
+	if err != nil || len(deploys) == 0 {
 		return err
 	}
-	err = a.carry(ctx, d)
-	a.summarize(d, err)
+	err = a.carry(ctx, deploys)
+	a.summarize(deploys, err)
 	return err
 }
 
-// carry takes a prepared deploy to its verdict, or to its publication where
+// carry takes prepared deploys to their verdicts, or to their publication where
 // nobody waits.
-func (a *Action) carry(ctx context.Context, d *deploy) error {
-	if err := a.provideImage(ctx, d); err != nil {
-		return err
+func (a *Action) carry(ctx context.Context, deploys []*deploy) error {
+	for _, d := range deploys {
+		if err := a.provideImage(ctx, d); err != nil {
+			d.failure = err
+			return err
+		}
 	}
-	if err := a.publishIntent(ctx, d); err != nil {
-		return err
+	for _, d := range deploys {
+		if err := a.publishIntent(ctx, d); err != nil {
+			d.failure = err
+			return err
+		}
 	}
-	a.output(d)
-	if !d.inputs.Wait {
+	a.output(deploys)
+	if !deploys[0].inputs.Wait {
 		return nil
 	}
-	err := a.awaitVerdict(ctx, d)
-	a.output(d)
-	return err
+	var failures []error
+	for _, d := range deploys {
+		d.failure = a.awaitVerdict(ctx, d)
+		failures = append(failures, d.failure)
+	}
+	a.output(deploys)
+	if len(deploys) == 1 {
+		return failures[0]
+	}
+	return errors.Join(failures...)
 }
 
-// prepare does all that can fail without the network; it returns nil if the
-// event deploys nothing.
-func (a *Action) prepare() (*deploy, error) {
+// prepare does all that can fail without the registry and GitHub; it returns
+// nothing if the event deploys nothing.
+func (a *Action) prepare(ctx context.Context) ([]*deploy, error) {
 	start := a.Now().UTC().Truncate(time.Millisecond)
 	inputs, err := a.readInputs()
 	if err != nil {
 		return nil, err
 	}
-	d := &deploy{inputs: inputs}
+	d := deploy{inputs: inputs}
 	event, err := a.readEvent()
 	if err != nil {
 		return nil, err
@@ -163,21 +184,15 @@ func (a *Action) prepare() (*deploy, error) {
 		return nil, userError("the job may not ask GitHub for an ID token, which signs the deploy",
 			"give the job `permissions: {contents: read, id-token: write, checks: read}`; a pull request from a fork never gets one")
 	}
-	if d.file, err = a.readSpec(inputs.Config); err != nil {
+	all, err := a.readApps(inputs)
+	if err != nil {
 		return nil, err
 	}
-	d.environment = inputs.Environment
-	if d.environment == "" {
-		var ok bool
-		if d.environment, ok = d.file.Environment(d.source.Ref); !ok {
-			a.github().Noticef("%s deploys nowhere: no environment of %s has this branch", quiet(d.source.Ref), inputs.Config)
-			return nil, nil
-		}
+	apps, err := chosen(inputs, all)
+	if err != nil {
+		return nil, err
 	}
-	if d.app, err = d.file.Resolve(d.environment); err != nil {
-		return nil, userError(err.Error(), "check the environment input and environments in "+inputs.Config)
-	}
-	return d, nil
+	return a.plan(ctx, d, apps, len(all) > 1, event)
 }
 
 // provideImage finds the image of the commit or builds it.
@@ -210,11 +225,12 @@ func (a *Action) provideImage(ctx context.Context, d *deploy) error {
 }
 
 func (a *Action) resolveImage(ctx context.Context, d *deploy, reference string) error {
-	digest, err := a.Images.Platform(ctx, reference)
+	digest, user, err := a.Images.Platform(ctx, reference)
 	if err != nil {
 		return err
 	}
 	d.image = repositoryOf(reference) + "@" + digest
+	d.app.ImageUser = user // decides whether the cluster can forbid root
 	a.infof("image %s", d.image)
 	return nil
 }
@@ -238,7 +254,7 @@ func (a *Action) publishIntent(ctx context.Context, d *deploy) error {
 	signed := a.Now()
 	d.steps = append(d.steps, step{"sign", signed.Sub(issuedAt)})
 	reference, err := a.Publish.Publish(ctx, Publication{
-		Repository: d.inputs.IntentsRepository, Environment: d.environment,
+		Repository: d.intents, Environment: d.environment,
 		IssuedAt: issuedAt, Digest: digest, Envelope: envelope,
 	})
 	if err != nil {

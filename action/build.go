@@ -1,6 +1,7 @@
 package action
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,6 +16,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/inhaul/inhaul/spec"
 )
 
 const (
@@ -48,6 +51,9 @@ type build struct {
 	target     string
 	args       map[string]string
 	platforms  []string
+	buildpacks bool
+	base       string   // image of the buildpacks builder
+	packs      []string // buildpacks; empty: the builder detects them
 }
 
 func (a *Action) newBuild(d *deploy) build {
@@ -58,9 +64,13 @@ func (a *Action) newBuild(d *deploy) build {
 	}
 	maps.Copy(args, d.inputs.BuildArgs)
 	b := build{
-		builder: d.inputs.Builder, repository: d.inputs.ImageRepository, commit: d.source.Commit,
-		dockerfile: dockerfile(d.inputs.Config, declared), context: path.Join(path.Dir(d.inputs.Config), declared.Context),
+		builder: d.inputs.Builder, repository: d.images, commit: d.source.Commit,
+		dockerfile: dockerfile(d.config, declared), context: path.Join(path.Dir(d.config), declared.Context),
 		target: declared.Target, args: args, platforms: d.inputs.Platforms,
+		buildpacks: declared.Method == spec.BuildBuildpacks, packs: declared.Buildpacks,
+	}
+	if b.buildpacks {
+		b.base = cmp.Or(declared.Builder, spec.DefaultBuilder)
 	}
 	b.tag = imageTag(d.source.Commit, b.key())
 	if d.inputs.Cache {
@@ -92,15 +102,9 @@ func (a *Action) build(ctx context.Context, b build) (digest string, steps []ste
 	if b.context == ".." || strings.HasPrefix(b.context, "../") {
 		return "", nil, userError("the build's context "+b.context+" is outside of the repository", "correct build.context in inhaul.yaml")
 	}
-	if _, err := fs.Stat(a.Files, b.dockerfile); err != nil {
-		return "", nil, &UserError{
-			Message: "there is no Dockerfile at " + b.dockerfile,
-			Next:    "write one there, or say where it is with build.dockerfile and build.context in inhaul.yaml",
-		}
-	}
 	ctx, cancel := context.WithTimeout(ctx, buildTimeout)
 	defer cancel()
-	program, err := a.findBuilder(ctx, b.builder)
+	program, err := a.builderOf(ctx, b)
 	if err != nil {
 		return "", nil, err
 	}
@@ -112,10 +116,32 @@ func (a *Action) build(ctx context.Context, b build) (digest string, steps []ste
 		return "", nil, fmt.Errorf("preparing the build: %w", err)
 	}
 	defer os.RemoveAll(temp) //nolint:errcheck // the runner clears its temporary directory anyway
-	if program[0] == builderBuildah {
+	switch program[0] {
+	case builderPack:
+		return a.pack(ctx, b)
+	case builderBuildah:
 		return a.buildah(ctx, b, filepath.Join(temp, "digest"))
 	}
 	return a.buildx(ctx, b, program, filepath.Join(temp, "metadata.json"))
+}
+
+// builderOf returns the program that can make the image, once what it needs is
+// there.
+func (a *Action) builderOf(ctx context.Context, b build) ([]string, error) {
+	if b.buildpacks {
+		if a.probe(ctx, io.Discard, builderPack, "version") != nil {
+			return nil, userError("the image is to be made by buildpacks, and the program pack is not installed",
+				"add buildpacks/github-actions/setup-pack as a step before, or write a Dockerfile")
+		}
+		return []string{builderPack}, nil
+	}
+	if _, err := fs.Stat(a.Files, b.dockerfile); err != nil {
+		return nil, &UserError{
+			Message: "there is no Dockerfile at " + b.dockerfile,
+			Next:    "write one there, or say where it is with build.dockerfile and build.context in inhaul.yaml, or `build: {method: buildpacks}`",
+		}
+	}
+	return a.findBuilder(ctx, b.builder)
 }
 
 // findBuilder returns the command of the first builder that answers.
@@ -162,6 +188,9 @@ func (a *Action) stream(ctx context.Context, b build, args []string) error {
 func (b build) failure(err error, lines []string) error {
 	text := strings.Join(lines, "\n")
 	e := &UserError{Message: fmt.Sprintf("building the image: %v\n%s", err, text), File: b.dockerfile}
+	if b.buildpacks {
+		e.File = ""
+	}
 	// BuildKit names the place as "Dockerfile:12".
 	place := regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(path.Base(b.dockerfile)) + `:(\d{1,6})$`)
 	if m := place.FindStringSubmatch(text); m != nil {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"regexp"
 	"slices"
@@ -88,6 +89,36 @@ func (a *Action) buildah(ctx context.Context, b build, digestFile string) (diges
 	}
 	digest = strings.TrimSpace(string(data))
 	return digest, steps, checkDigest(digest)
+}
+
+// pack lets Cloud Native Buildpacks make the image, from layers that they keep
+// beside it.
+//
+// https://buildpacks.io/docs/for-platform-operators/how-to/integrate-ci/pack/cli/pack_build/
+func (a *Action) pack(ctx context.Context, b build) (digest string, steps []step, err error) {
+	start := a.Now()
+	args := []string{builderPack, "build", b.reference(), "--path", b.context, "--builder", b.base, "--publish", "--no-color"}
+	if b.cache != "" {
+		args = append(args, "--cache-image", b.cache)
+	}
+	if len(b.platforms) > 0 {
+		args = append(args, "--platform", strings.Join(b.platforms, ","))
+	}
+	for _, pack := range b.packs {
+		args = append(args, "--buildpack", pack)
+	}
+	for _, name := range slices.Sorted(maps.Keys(b.args)) {
+		args = append(args, "--env", name+"="+b.args[name])
+	}
+	if err := a.stream(ctx, b, args); err != nil {
+		return "", nil, err
+	}
+	steps = []step{{"build and push", a.Now().Sub(start)}}
+	digest, found, err := a.Images.FindImage(ctx, b.repository, b.tag)
+	if err == nil && !found {
+		err = fmt.Errorf("pack ended well, and %s is not in the registry", b.reference())
+	}
+	return digest, steps, err
 }
 
 func checkDigest(digest string) error {

@@ -15,9 +15,10 @@ import (
 
 // Inputs is what the workflow's author chose in `with:`.
 type Inputs struct {
-	Config            string // path of inhaul.yaml in the repository
+	Configs           []string // paths of inhaul.yaml files in the repository
+	Apps              []string // of those the files declare; empty: all
 	ImageRepository   string
-	IntentsRepository string
+	IntentsRepository string // empty: that of the image with -intents behind it
 	Image             string // repository@sha256:…, pushed already; empty: build
 	Environment       string // empty: by branch
 	Builder           string // auto, buildx or buildah
@@ -41,6 +42,7 @@ const (
 	builderAuto    = "auto"
 	builderBuildx  = "buildx"
 	builderBuildah = "buildah"
+	builderPack    = "pack" // by build.method in inhaul.yaml, not by the input
 )
 
 // The bounds of the inputs that are durations.
@@ -61,7 +63,8 @@ type input struct {
 // declaredInputs is every input; a test compares it with action.yml.
 func declaredInputs() []input {
 	return []input{
-		{"config", "inhaul.yaml", func(in *Inputs, v string) error { return repositoryPath(v, &in.Config) }},
+		{"config", "inhaul.yaml", func(in *Inputs, v string) error { return repositoryPaths(v, &in.Configs) }},
+		{"app", "", func(in *Inputs, v string) error { in.Apps = words(v); return nil }},
 		{"image-repository", "", func(in *Inputs, v string) error { return repository(v, &in.ImageRepository) }},
 		{"intents-repository", "", func(in *Inputs, v string) error { return repository(v, &in.IntentsRepository) }},
 		{"image", "", func(in *Inputs, v string) error { return digestReference(v, &in.Image) }},
@@ -123,9 +126,6 @@ func (in *Inputs) complete() (problems []error) {
 	if in.ImageRepository == "" {
 		problems = append(problems, errors.New("input image-repository: missing: want a repository such as 123456789012.dkr.ecr.eu-central-1.amazonaws.com/shop"))
 	}
-	if in.IntentsRepository == "" {
-		in.IntentsRepository = in.ImageRepository + "-intents"
-	}
 	if in.Signer == signerKey && in.SigningKey == "" {
 		problems = append(problems, errors.New("input signing-key: missing: signer is key"))
 	}
@@ -135,12 +135,24 @@ func (in *Inputs) complete() (problems []error) {
 	return problems
 }
 
-func repositoryPath(value string, into *string) error {
-	clean := path.Clean(value)
-	if path.IsAbs(value) || clean == ".." || strings.HasPrefix(clean, "../") {
+// words are what commas, spaces and ends of lines separate.
+func words(value string) []string {
+	return strings.FieldsFunc(value, func(r rune) bool { return r == ',' || r == '\n' || r == '\r' || r == ' ' })
+}
+
+func repositoryPaths(value string, into *[]string) error {
+	for _, word := range words(value) {
+		clean := path.Clean(word)
+		if path.IsAbs(word) || clean == ".." || strings.HasPrefix(clean, "../") {
+			return fmt.Errorf("want a path inside the repository, got %q", word)
+		}
+		if !slices.Contains(*into, clean) {
+			*into = append(*into, clean)
+		}
+	}
+	if len(*into) == 0 {
 		return fmt.Errorf("want a path inside the repository, got %q", value)
 	}
-	*into = clean
 	return nil
 }
 
@@ -207,7 +219,7 @@ func duration(value string, into *time.Duration, least, most time.Duration) erro
 
 // platforms takes "linux/amd64,linux/arm64".
 func platforms(value string, into *[]string) error {
-	for _, p := range strings.FieldsFunc(value, func(r rune) bool { return r == ',' || r == '\n' || r == ' ' }) {
+	for _, p := range words(value) {
 		if !regexp.MustCompile(`^[a-z0-9]+/[a-z0-9]+(/[a-z0-9]+)?$`).MatchString(p) {
 			return fmt.Errorf("want platforms such as linux/amd64,linux/arm64, got %q", p)
 		}

@@ -23,7 +23,9 @@ func (b build) key() string {
 		Target     string
 		Args       map[string]string
 		Platforms  []string
-	}{buildKeyVersion, b.dockerfile, b.context, b.target, b.args, b.platforms})
+		Base       string   `json:",omitempty"`
+		Packs      []string `json:",omitempty"`
+	}{buildKeyVersion, b.dockerfile, b.context, b.target, b.args, b.platforms, b.base, b.packs})
 	if err != nil {
 		panic("action: strings do not encode: " + err.Error()) // they always do
 	}

@@ -119,7 +119,7 @@ func TestActionYAMLSaysWhatTheCodeReads(t *testing.T) {
 		delete(said.Inputs, i.name)
 		delete(env, variable)
 	}
-	for _, o := range outputs(&deploy{}) {
+	for _, o := range append(outputs(&deploy{}), [2]string{outputApps}) {
 		declared, ok := said.Outputs[o[0]]
 		if want := "${{ steps." + said.Runs.Steps[0].ID + ".outputs." + o[0] + " }}"; !ok || declared.Description == "" || declared.Value != want {
 			t.Errorf("output %s: got %+v, want it described and %q", o[0], declared, want)
@@ -149,6 +149,7 @@ func TestInputs(t *testing.T) {
 		{"take an image for a repository", []string{"INPUT_IMAGE-REPOSITORY", "", "INPUT_IMAGE", "example.com/shop@" + digest}, ""},
 		{"refuse an image by tag", []string{"INPUT_IMAGE", "example.com/shop:1"}, "a tag can move"},
 		{"refuse a config outside", []string{"INPUT_CONFIG", "../inhaul.yaml"}, "input config: want a path inside the repository"},
+		{"refuse no config", []string{"INPUT_CONFIG", " , "}, "input config: want a path inside the repository"},
 		{"refuse a builder", []string{"INPUT_BUILDER", "kaniko"}, `input builder: want auto or buildx or buildah, got "kaniko"`},
 		{"refuse a platform", []string{"INPUT_PLATFORMS", "arm64"}, "input platforms: want platforms such as"},
 		{"refuse build arguments without repeating them", []string{"INPUT_BUILD-ARGS", "hunter2"}, "input build-args: want a NAME=value on each line"},
@@ -166,8 +167,9 @@ func TestInputs(t *testing.T) {
 			with(w.env, c.env...)
 			in, err := w.readInputs()
 			if c.want == "" {
-				if err != nil || in.IntentsRepository != in.ImageRepository+"-intents" {
-					t.Errorf("got %+v, %v", in, err)
+				images, intents := repositories(in, "shop", false)
+				if err != nil || images != in.ImageRepository || intents != images+"-intents" {
+					t.Errorf("got %+v, %v, images in %s, intents in %s", in, err, images, intents)
 				}
 				return
 			}

@@ -22,7 +22,8 @@ const maxEventBytes = 32 << 20
 
 // event is what matters of the payload at GITHUB_EVENT_PATH.
 type event struct {
-	Deleted    bool `json:"deleted"` // a push that deletes its branch
+	Deleted    bool   `json:"deleted"` // a push that deletes its branch
+	Before     string `json:"before"`  // the branch's commit before the push; zeros if there was none
 	Repository struct {
 		PushedAt json.RawMessage `json:"pushed_at"` // epoch seconds in push events, RFC 3339 elsewhere
 	} `json:"repository"`
@@ -118,13 +119,10 @@ func (a *Action) readSource(e event, start time.Time) (intent.Source, error) {
 	return s, nil
 }
 
-// readSpec reads and parses inhaul.yaml.
-func (a *Action) readSpec(name string) (*spec.File, error) {
+// readSpec reads and parses one inhaul.yaml. fs.ErrNotExist says that there is
+// none.
+func (a *Action) readSpec(name string) ([]*spec.File, error) {
 	file, err := a.Files.Open(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, userError("there is no "+name+" in the repository",
-			"write one, name it in the config input, and let actions/checkout be a step before")
-	}
 	if err != nil {
 		return nil, fmt.Errorf("reading %s: %w", name, err)
 	}
@@ -133,7 +131,7 @@ func (a *Action) readSpec(name string) (*spec.File, error) {
 	if err != nil {
 		return nil, userError("reading "+name+": "+err.Error(), "make the file smaller")
 	}
-	return spec.Parse(name, data)
+	return spec.ParseAll(name, data)
 }
 
 // dockerfile is the path of the build's Dockerfile in the repository.

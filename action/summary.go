@@ -1,6 +1,7 @@
 package action
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -25,22 +26,58 @@ func outputs(d *deploy) [][2]string {
 	}
 }
 
-// output sets the step's outputs. The library panics without the runner's file.
-func (a *Action) output(d *deploy) {
+// appOutput is an app in the output apps.
+type appOutput struct {
+	App         string `json:"app"`
+	Environment string `json:"environment"`
+	Image       string `json:"image"`
+	Intent      string `json:"intent"`
+	Release     int    `json:"release,omitempty"`
+	URL         string `json:"url,omitempty"`
+	Verdict     string `json:"verdict,omitempty"` // the check's conclusion
+}
+
+// output sets the step's outputs: those that name one thing only if one app is
+// deployed. The library panics without the runner's file.
+func (a *Action) output(deploys []*deploy) {
 	if a.Getenv("GITHUB_OUTPUT") == "" {
 		return
 	}
-	for _, o := range outputs(d) {
-		a.github().SetOutput(o[0], o[1])
+	if len(deploys) == 1 {
+		for _, o := range outputs(deploys[0]) {
+			a.github().SetOutput(o[0], o[1])
+		}
 	}
+	apps := make([]appOutput, 0, len(deploys))
+	for _, d := range deploys {
+		apps = append(apps, appOutput{
+			App: d.app.Name, Environment: d.environment, Image: d.image, Intent: d.intent,
+			Release: d.marker.Release, URL: d.marker.URL, Verdict: d.check.Conclusion,
+		})
+	}
+	data, err := json.Marshal(apps)
+	if err != nil {
+		panic("action: strings do not encode: " + err.Error()) // they always do
+	}
+	a.github().SetOutput(outputApps, string(data))
 }
 
-// summarize writes the job summary: what was deployed where, and how it went.
-func (a *Action) summarize(d *deploy, err error) {
+// outputApps is the output that has every deployed app.
+const outputApps = "apps"
+
+// summarize writes the job summary: what was deployed where, and how it went. An
+// error that belongs to no single app is told once.
+func (a *Action) summarize(deploys []*deploy, err error) {
 	if a.Getenv("GITHUB_STEP_SUMMARY") == "" {
 		return
 	}
-	a.github().AddStepSummary(summary(d, err))
+	for _, d := range deploys {
+		failure := d.failure
+		if failure == nil && err != nil && d.intent == "" {
+			failure = errors.New("not published, because another app of the repository failed")
+		}
+		a.github().AddStepSummary(summary(d, failure))
+	}
 }
 
 func summary(d *deploy, err error) string {

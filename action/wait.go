@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 )
@@ -26,8 +27,15 @@ const (
 	maxURLBytes     = 2 << 10
 )
 
-// checkName is the name of the check run that the agent makes.
-func checkName(environment string) string { return "inhaul / " + environment }
+// checkNames are the names that the agent may give the check run, the likelier
+// one first: it names the app where it knows several of one repository.
+func checkNames(d *deploy) []string {
+	names := []string{"inhaul / " + d.environment, "inhaul / " + d.app.Name + " / " + d.environment}
+	if d.several {
+		slices.Reverse(names)
+	}
+	return names
+}
 
 // awaitVerdict polls the commit's check run until it is completed.
 func (a *Action) awaitVerdict(ctx context.Context, d *deploy) error {
@@ -37,14 +45,17 @@ func (a *Action) awaitVerdict(ctx context.Context, d *deploy) error {
 	}
 	start := a.Now()
 	defer func() { d.steps = append(d.steps, step{"wait", a.Now().Sub(start)}) }()
-	a.infof("waiting for the check %q, at most %s", checkName(d.environment), d.inputs.Timeout)
+	names := checkNames(d)
+	a.infof("waiting for the check %q, at most %s", names[0], d.inputs.Timeout)
 	var seen bool
 	var trouble error
 	shown := ""
 	wait := firstPoll
 	for polls := 1; ; polls++ {
-		check, found, err := verdicts.Find(ctx, d.source.Repository, d.source.Commit, checkName(d.environment), d.intent)
-		trouble = err
+		check, found, err := verdicts.Find(ctx, d.source.Repository, d.source.Commit, names[0], d.intent)
+		if trouble = err; err == nil && !found && !seen { // ask for the other name next
+			slices.Reverse(names)
+		}
 		switch {
 		case errors.Is(err, ErrNoAccess):
 			return userError(err.Error(), "give the job `permissions: {checks: read}`, or set the input wait to false")
@@ -98,9 +109,9 @@ func noVerdict(d *deploy, seen bool, trouble error) error {
 	case trouble != nil:
 		return fmt.Errorf("asking GitHub for the verdict for %s, while the deploy goes on: %w", in.Timeout, trouble)
 	}
-	return userError(fmt.Sprintf("no agent has answered within %s: no check run %q appeared on %s", in.Timeout, checkName(d.environment), short(d.source.Commit)),
+	return userError(fmt.Sprintf("no agent has answered within %s: no check run %q appeared on %s", in.Timeout, checkNames(d)[0], short(d.source.Commit)),
 		fmt.Sprintf("is the agent running (`kubectl -n inhaul logs deploy/inhaul-agent`)? is the App %s's `intents` repository %s, and may the agent pull from it? "+
-			"may the agent write checks on %s?", d.app.Name, in.IntentsRepository, d.source.Repository))
+			"may the agent write checks on %s?", d.app.Name, d.intents, d.source.Repository))
 }
 
 // bounded returns the check with foreign text cut to what a log can take.

@@ -23,6 +23,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/registry"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/random"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/inhaul/inhaul/internal/oci"
@@ -72,7 +74,7 @@ func newWorld(t *testing.T) *world {
 		Getenv: func(name string) string { return w.env[name] }, Out: w.out, Dir: "/work", Files: w.files, Temp: t.TempDir(),
 		Now:   func() time.Time { return w.now },
 		Sleep: func(ctx context.Context, d time.Duration) error { w.now = w.now.Add(d); return ctx.Err() },
-		Exec:  w.programs, Images: w.registry, Publish: publisher{w.registry},
+		Exec:  w.programs, Images: images{w.registry}, Publish: publisher{w.registry},
 		IDToken:  func(_ context.Context, audience string) (string, error) { return "token for " + audience, nil },
 		Verdicts: func(string) (Verdicts, error) { return w, nil },
 	}
@@ -113,12 +115,16 @@ func (w *world) read(t *testing.T, variable string) string {
 	return string(data)
 }
 
-// programs pretends to be docker, buildx and buildah: it pushes an image.
+// programs pretends to be docker, buildx, buildah and pack, which push an image,
+// and git.
 type programs struct {
 	transport http.RoundTripper
 	installed []string
 	driver    string // of Docker's default builder
 	fail      string // what a build prints before it fails
+	user      string // of the images that are built
+	changed   []string
+	shallow   bool // git has the commit before only once it was fetched
 	argv      [][]string
 }
 
@@ -128,6 +134,14 @@ func (p *programs) Run(_ context.Context, c Command) error {
 		return fmt.Errorf("%s: %w", c.Args[0], exec.ErrNotFound)
 	}
 	switch {
+	case c.Args[0] == "git" && c.Args[1] == "fetch":
+		p.shallow = false
+	case c.Args[0] == "git" && p.shallow:
+		return fmt.Errorf("fatal: bad object")
+	case c.Args[0] == "git":
+		_, _ = io.WriteString(c.Out, strings.Join(p.changed, "\x00"))
+	case c.Args[0] == "pack" && c.Args[1] == "build":
+		return p.push(c.Args[2], "", "")
 	case slices.Contains(c.Args, "inspect") && !slices.Contains(c.Args, "inhaul"):
 		_, _ = fmt.Fprintf(c.Out, "Name:   default\nDriver: %s\n", p.driver)
 	case slices.Contains(c.Args, "inspect"):
@@ -150,6 +164,9 @@ func (p *programs) push(reference, file, format string) error {
 	if err != nil {
 		return err
 	}
+	if image, err = mutate.Config(image, v1.Config{User: p.user}); err != nil {
+		return err
+	}
 	tag, err := name.NewTag(reference)
 	if err != nil {
 		return err
@@ -161,6 +178,9 @@ func (p *programs) push(reference, file, format string) error {
 	if err := remote.Write(tag, image, remote.WithTransport(p.transport), remote.WithAuth(&authn.Basic{Username: "AWS", Password: "tok"})); err != nil {
 		return err
 	}
+	if format == "" {
+		return nil
+	}
 	return os.WriteFile(file, fmt.Appendf(nil, format, digest), 0o600)
 }
 
@@ -171,6 +191,14 @@ func (k keychain) Resolve(authn.Resource) (authn.Authenticator, error) {
 		return authn.Anonymous, nil
 	}
 	return &authn.Basic{Username: k.user, Password: k.password}, nil
+}
+
+// images is the adapter of cmd/inhaul-action in small.
+type images struct{ *oci.Registry }
+
+func (i images) Platform(ctx context.Context, reference string) (digest, user string, err error) {
+	image, err := i.Registry.Platform(ctx, reference)
+	return image.Digest, image.User, err
 }
 
 // publisher is the adapter of cmd/inhaul-action in small.

@@ -2,8 +2,8 @@
 // them, deploys them one after the other per app and environment, judges how
 // they go, and reports.
 //
-// Start with Agent.Run, then intake.go (registry to release) and rollout.go
-// (release to verdict). The rules are pure functions that need no fake: Order,
+// Start with Agent.Run, then intake.go (registry to release), rollout.go
+// (release to verdict) and predeploy.go (what runs before). The rules are pure functions that need no fake: Order,
 // Policy.Judge, Judge. The rest talks to the ports in ports.go; no Kubernetes
 // type and no network client is linked here.
 //
@@ -21,16 +21,17 @@ import (
 
 // Ports are the agent's ways out.
 type Ports struct {
-	Registry Registry
-	Keys     Keys
-	Apps     Apps
-	Releases Releases
-	Reader   ReleaseReader
-	Planner  Planner
-	Cluster  Cluster
-	Cleaner  Cleaner
-	Witness  Witness
-	Checks   Checks // nil: verdicts are logged and kept in the cluster only
+	Registry   Registry
+	Keys       Keys
+	Apps       Apps
+	Releases   Releases
+	Reader     ReleaseReader
+	Planner    Planner
+	Cluster    Cluster
+	Predeploys Predeploys
+	Cleaner    Cleaner
+	Witness    Witness
+	Checks     Checks // nil: verdicts are logged and kept in the cluster only
 }
 
 // Config is what the agent is told at its start.
@@ -116,10 +117,13 @@ func (a *Agent) resume(app App) {
 }
 
 // overtaken reports whether more than one release of the line is under way: the
-// older one's rollout is then cancelled at once.
+// older one's rollout is then cancelled at once, but for a running predeploy.
 func (a *Agent) overtaken(line Line) bool {
 	open := 0
 	for _, r := range a.Reader.Releases(line) {
+		if r.Status.Phase == Predeploying {
+			return false
+		}
 		if !r.Status.Phase.Terminal() {
 			open++
 		}

@@ -89,6 +89,11 @@ func TestStory(t *testing.T) {
 // world, before and after the call took effect, and lets the next one go on.
 func TestStoryWithADeathInEveryCall(t *testing.T) {
 	t.Parallel()
+	dieInEveryCall(t, story, checkStory)
+}
+
+func dieInEveryCall(t *testing.T, story func(*testing.T, *world) map[string]string, check func(*testing.T, *world, map[string]string)) {
+	t.Helper()
 	calls := 0
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -106,7 +111,7 @@ func TestStoryWithADeathInEveryCall(t *testing.T) {
 					if w.mourned { // the number of calls differs a little from run to run
 						deaths++
 					}
-					checkStory(t, w, digests)
+					check(t, w, digests)
 				})
 			})
 		}

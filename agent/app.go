@@ -27,6 +27,19 @@ type Environment struct {
 	Namespace  string
 	Production bool // refuses pull-request events and unprotected refs unless a rule says otherwise
 	URL        string
+	Domains    []string // patterns of host names that its services may have, "*.example.com"; empty: none
+	Routing    Routing
+}
+
+// Routing is how the cluster lets traffic in to public services. The zero value
+// is an Ingress of the cluster's default class without TLS of its own.
+type Routing struct {
+	IngressClass string            // empty: the cluster's default class
+	Annotations  map[string]string // of every Ingress or HTTPRoute, for its controller
+	TLSSecret    string            // Secret with the certificate; "{host}" stands for the host name; empty: no TLS section
+	Gateway      string            // name of a Gateway: HTTPRoutes are made instead of Ingresses
+	GatewaySpace string            // namespace of the Gateway; empty: that of the environment
+	From         []string          // namespaces that traffic comes in from; empty: any
 }
 
 // Rule allows the intents that match all of it. An empty list allows nothing

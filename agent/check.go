@@ -27,7 +27,7 @@ type Check struct {
 	ID          int64  // 0 until known
 	Repository  string // owner/name
 	Commit      string
-	Name        string // "inhaul / production"
+	Name        string // "inhaul / production"; see CheckName
 	ExternalID  string // intent digest: a check run is made once per intent
 	Status      CheckStatus
 	Conclusion  Conclusion // set with Completed only

@@ -3,23 +3,36 @@ package agent
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
 
-// CheckName is the name of an environment's check run.
-func CheckName(environment string) string { return "inhaul / " + environment }
+// CheckName is the name of a line's check run on a commit of a repository. It
+// tells which app where another one of apps, which are all of the cluster, can be
+// deployed from that repository too.
+func CheckName(line Line, repositoryID int64, apps []App) string {
+	for _, app := range apps {
+		names := func(r Rule) bool { return r.RepositoryID == repositoryID }
+		if app.Name != line.App && repositoryID != 0 && slices.ContainsFunc(app.Rules, names) {
+			return "inhaul / " + line.App + " / " + line.Environment
+		}
+	}
+	return "inhaul / " + line.Environment
+}
 
 // check is the release as its check run shows it.
-func (r Release) check(environment Environment) Check {
+func (r Release) check(environment Environment, apps []App) Check {
 	c := Check{
 		ID: r.Status.Reported.CheckRun, Repository: r.Source.Repository, Commit: r.Source.Commit,
-		Name: CheckName(r.Line.Environment), ExternalID: r.Intent,
+		Name: CheckName(r.Line, r.Source.RepositoryID, apps), ExternalID: r.Intent,
 		StartedAt: r.Status.At(StepAdmitted), Title: r.Status.Message, Text: r.text(environment.URL),
 	}
 	switch r.Status.Phase {
 	case Pending, "":
 		c.Status, c.Title = Queued, fmt.Sprintf("Release %d is waiting", r.Number)
+	case Predeploying:
+		c.Status, c.Title = InProgress, fmt.Sprintf("Release %d runs its predeploy command", r.Number)
 	case Applying, RollingOut:
 		c.Status, c.Title = InProgress, fmt.Sprintf("Release %d is rolling out", r.Number)
 	case Succeeded:
@@ -45,14 +58,7 @@ func (r Release) summary() string {
 	var b strings.Builder
 	if cause := r.Status.Cause; cause != nil {
 		fmt.Fprintf(&b, "%s\n\n", bold(cause.Message))
-		switch {
-		case r.Status.RestoredTo != 0:
-			fmt.Fprintf(&b, "Release %d never stopped serving; its objects are back in place.\n\n", r.Status.RestoredTo)
-		case r.Status.Phase == Failed && r.Status.SupersededBy != "":
-			fmt.Fprintf(&b, "`%s` is newer, and came before an earlier release was back in place.\n\n", short(r.Status.SupersededBy))
-		case r.Status.Phase == Failed:
-			b.WriteString("No earlier good release was put back; the objects are left as they are.\n\n")
-		}
+		b.WriteString(r.aftermath())
 		fmt.Fprintf(&b, "Next: %s.\n\n", cause.Next)
 	}
 	if r.Status.Phase == Superseded {
@@ -72,6 +78,33 @@ func (r Release) summary() string {
 		fmt.Fprintf(&b, "Release %d of `%s` in `%s`.\n", r.Number, r.Line.App, r.Line.Environment)
 	}
 	return strings.TrimSpace(b.String())
+}
+
+// aftermath says what a failure has left in place; empty until that is certain.
+func (r Release) aftermath() string {
+	wrote := r.wrote()
+	switch {
+	case r.Status.RestoredTo != 0 && wrote:
+		return fmt.Sprintf("Release %d never stopped serving; its objects are back in place.\n\n", r.Status.RestoredTo)
+	case r.Status.RestoredTo != 0:
+		return fmt.Sprintf("Nothing of the app was changed: release %d goes on serving.\n\n", r.Status.RestoredTo)
+	case r.Status.Phase == Failed && r.Status.SupersededBy != "":
+		return fmt.Sprintf("`%s` is newer, and came before an earlier release was back in place.\n\n", short(r.Status.SupersededBy))
+	case r.Status.Phase == Failed && wrote:
+		return "No earlier good release was put back; the objects are left as they are.\n\n"
+	case r.Status.Phase == Failed:
+		return "Nothing of the app was changed.\n\n"
+	}
+	return ""
+}
+
+// wrote reports whether a release that failed may have written objects of the
+// app: all of them, or a part before it gave up. A try that is refused writes
+// none, and a predeploy comes before them.
+func (r Release) wrote() bool {
+	amidPredeploy := !r.Status.At(StepPredeploying).IsZero() && r.Status.At(StepPredeployed).IsZero()
+	gaveUp := r.Status.Cause != nil && r.Status.Cause.Kind == CauseNoProgress && !amidPredeploy
+	return gaveUp || !r.Status.At(StepApplied).IsZero()
 }
 
 // text holds the details, and a line that the waiting workflow reads.
@@ -139,9 +172,9 @@ func fenced(text string) string {
 }
 
 // check is the refusal as a check run shows it.
-func (r Refusal) check() Check {
+func (r Refusal) check(apps []App) Check {
 	c := Check{
-		Repository: r.Repository, Commit: r.Commit, Name: CheckName(r.Line.Environment), ExternalID: r.Intent,
+		Repository: r.Repository, Commit: r.Commit, Name: CheckName(r.Line, r.RepositoryID, apps), ExternalID: r.Intent,
 		Status: Completed, Conclusion: ActionRequired, StartedAt: r.At, CompletedAt: r.At,
 		Title:   "Denied: " + r.Rule,
 		Summary: fmt.Sprintf("%s\n\nNothing was changed. The rules are in the App resource `%s` of the cluster, which the platform owner keeps.", bold(r.Message), r.Line.App),

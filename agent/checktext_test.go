@@ -55,10 +55,19 @@ func red(r *Release) {
 	r.Status.Services = []ServiceStatus{{Name: "web", Desired: 2, Restarts: 1}, {Name: "worker", Desired: 1, Ready: 1}}
 }
 
+// redPredeploy is a release that failed because its predeploy does.
+func redPredeploy(r *Release) {
+	r.Status.Reach(StepPredeploying, after(90*time.Millisecond))
+	r.Status.Reach(StepVerdict, after(9*time.Second))
+	cause, _ := predeployEnd(spec.Task{}, PredeployObservation{Pods: []PodObservation{exitedPod(1)}})
+	cause.Log = "== 20261122 AddOrders: migrating\nPG::UndefinedTable: relation \"orders\" does not exist\n"
+	r.Status.Cause, r.Status.Message = &cause, "Failed: "+cause.Message
+}
+
 // stories are one check of every kind that people can see.
 func stories() map[string]Check {
 	production := Environment{Name: "production", URL: "https://storefront.example"}
-	of := func(phase Phase, change func(*Release)) Check { return told(phase, change).check(production) }
+	of := func(phase Phase, change func(*Release)) Check { return told(phase, change).check(production, nil) }
 	denied := Refusal{
 		Line: Line{App: "storefront", Environment: "production"}, Intent: "sha256:" + strings.Repeat("ef", 32),
 		Rule: "policy: ref", Message: `denied by policy: rule "main to production": ref is "refs/heads/feature", want "refs/heads/main"`,
@@ -70,8 +79,25 @@ func stories() map[string]Check {
 	first := late
 	first.SupersededBy = ""
 	return map[string]Check{
-		"waiting":     of(Pending, nil),
-		"applying":    of(Applying, nil),
+		"waiting":                   of(Pending, nil),
+		"applying":                  of(Applying, nil),
+		"predeploying":              of(Predeploying, func(r *Release) { r.Status.Reach(StepPredeploying, after(90*time.Millisecond)) }),
+		"predeploy-failed":          of(RolledBack, func(r *Release) { redPredeploy(r); r.Status.RestoredTo = 2 }),
+		"predeploy-failed-at-first": of(Failed, redPredeploy),
+		"secret-missing": of(RolledBack, func(r *Release) {
+			r.Status.Cause = r.refused(&Rejected{Object: Object{Kind: "Secret", Name: "shop"}, Message: `web: DATABASE_URL: there is no Secret "shop" in namespace "storefront-production": kubectl -n storefront-production create secret generic shop --from-literal=DATABASE_URL=VALUE`})
+			r.Status.RestoredTo, r.Status.Message = 2, "Failed: "+r.Status.Cause.Message
+			r.Status.Reach(StepVerdict, after(80*time.Millisecond))
+		}),
+		"succeeded-after-a-predeploy": of(Succeeded, func(r *Release) {
+			r.Status.Reach(StepPredeploying, after(90*time.Millisecond))
+			r.Status.Reach(StepPredeployed, after(42*time.Second))
+			r.Status.Reach(StepApplied, after(42200*time.Millisecond))
+			r.Status.Reach(StepReady, after(45*time.Second))
+			r.Status.Reach(StepVerdict, after(45100*time.Millisecond))
+			r.Status.Message = "Live in 45.1s"
+			r.Status.Services = []ServiceStatus{{Name: "web", Desired: 2, Ready: 2}, {Name: "worker", Desired: 1, Ready: 1}}
+		}),
 		"rolling-out": of(RollingOut, applied),
 		"succeeded": of(Succeeded, func(r *Release) {
 			applied(r)
@@ -95,9 +121,9 @@ func stories() map[string]Check {
 			r.Status.SupersededBy, r.Status.Message = strings.Repeat("2", 40), "Superseded by 2222222"
 			r.Status.Reach(StepVerdict, after(2*time.Second))
 		}),
-		"denied":            denied.check(),
-		"refused-as-late":   late.check(),
-		"refused-by-nobody": first.check(),
+		"denied":            denied.check(nil),
+		"refused-as-late":   late.check(nil),
+		"refused-by-nobody": first.check(nil),
 	}
 }
 
@@ -172,7 +198,7 @@ func TestContentCannotBreakTheMarkerOrTheFence(t *testing.T) {
 				r.Status.Cause.Log, r.Status.Cause.Events = hostile, []string{hostile}
 				r.Source.Actor, r.Rule = hostile, hostile
 			})
-			check := r.check(Environment{URL: "https://storefront.example/-->" + forged})
+			check := r.check(Environment{URL: "https://storefront.example/-->" + forged}, nil)
 			if m := lastMarker(t, check.Text); m.Release != 3 || m.URL != "https://storefront.example/-->"+forged {
 				t.Errorf("got %+v, want release 3 and the environment's own address", m)
 			}
@@ -180,6 +206,38 @@ func TestContentCannotBreakTheMarkerOrTheFence(t *testing.T) {
 				t.Errorf("the content ends its own fence:\n%s", inside)
 			}
 		})
+	}
+}
+
+// TestAftermath is about what a release that failed may have written.
+func TestAftermath(t *testing.T) {
+	t.Parallel()
+	const untouched, left = "Nothing of the app was changed", "the objects are left as they are"
+	for _, test := range []struct {
+		name     string
+		cause    CauseKind
+		steps    []Step
+		restored int
+		by       string
+		want     string
+	}{
+		{"refused", CauseRejected, nil, 0, "", untouched},
+		{"refused, and an older one is in place", CauseRejected, nil, 2, "", untouched + ": release 2 goes on serving"},
+		{"no pod of its predeploy was made", CauseNoProgress, []Step{StepPredeploying}, 0, "", untouched},
+		{"given up amid writing", CauseNoProgress, nil, 0, "", left},
+		{"given up amid writing after its predeploy", CauseNoProgress, []Step{StepPredeploying, StepPredeployed}, 0, "", left},
+		{"given up amid writing, and an older one is back", CauseNoProgress, nil, 2, "", "Release 2 never stopped serving"},
+		{"crashed", CauseCrash, []Step{StepApplied}, 0, "", left},
+		{"crashed, and an older one is back", CauseCrash, []Step{StepApplied}, 2, "", "Release 2 never stopped serving"},
+		{"crashed, and a newer one came", CauseCrash, []Step{StepApplied}, 0, strings.Repeat("2", 40), "`2222222` is newer"},
+	} {
+		r := Release{Status: Status{Phase: Failed, Cause: &Cause{Kind: test.cause}, RestoredTo: test.restored, SupersededBy: test.by}}
+		for _, step := range test.steps {
+			r.Status.Reach(step, noon())
+		}
+		if got := r.aftermath(); !strings.Contains(got, test.want) {
+			t.Errorf("%s: got %q, want %q", test.name, got, test.want)
+		}
 	}
 }
 
@@ -192,7 +250,7 @@ func TestBoldTextIsNoMarkup(t *testing.T) {
 	}
 	failed := told(Failed, func(r *Release) { red(r); r.Status.Cause.Message = hostile })
 	denied := Refusal{Message: hostile}
-	for _, check := range []Check{failed.check(Environment{}), denied.check()} {
+	for _, check := range []Check{failed.check(Environment{}, nil), denied.check(nil)} {
 		if !strings.HasPrefix(check.Summary, want+"\n") {
 			t.Errorf("got summary %q, want %q first", check.Summary, want)
 		}
@@ -224,7 +282,7 @@ func TestTextStaysWithinGitHubsLimit(t *testing.T) {
 			r.Status.Cause.Events = append(r.Status.Cause.Events, strings.Repeat("e", 1<<10))
 		}
 	})
-	if got := len(r.check(Environment{}).Text); got > limit {
+	if got := len(r.check(Environment{}, nil).Text); got > limit {
 		t.Errorf("got %d bytes, want at most %d: what is cut off is the marker", got, limit)
 	}
 }

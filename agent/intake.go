@@ -11,6 +11,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	"github.com/inhaul/inhaul/intent"
+	"github.com/inhaul/inhaul/spec"
 )
 
 // Bounds of one look at a registry.
@@ -230,7 +231,8 @@ func (a *Agent) decide(ctx context.Context, policy Policy, v intent.Verified, re
 		return a.refuse(ctx, refusal, time.Time{})
 	}
 	if policy.mayReport(p.Source) {
-		refusal.Repository, refusal.Commit, refusal.RunID = p.Source.Repository, p.Source.Commit, p.Source.RunID
+		refusal.Repository, refusal.RepositoryID = p.Source.Repository, p.Source.RepositoryID
+		refusal.Commit, refusal.RunID = p.Source.Commit, p.Source.RunID
 	}
 	grant, err := policy.Judge(v)
 	if denied := (*Denied)(nil); errors.As(err, &denied) {
@@ -251,6 +253,10 @@ func (a *Agent) decide(ctx context.Context, policy Policy, v intent.Verified, re
 		refusal.Rule, refusal.Message, refusal.Superseded = d.Rule, d.Message, d.Outcome == OutcomeSuperseded
 		refusal.SupersededBy = d.By
 		return a.refuse(ctx, refusal, p.IssuedAt)
+	}
+	if denied := policy.judgeDomains(restoredApp(d, releases), grant.Environment); denied != nil {
+		refusal.Rule, refusal.Message = denied.Rule, denied.Error()
+		return a.refuse(ctx, refusal, time.Time{})
 	}
 	err = a.admit(ctx, grant, d, history, v, releases, refusal.At, verified)
 	if rejected := (*Rejected)(nil); errors.As(err, &rejected) { // however often it is asked
@@ -318,6 +324,17 @@ func (a *Agent) admit(ctx context.Context, grant Grant, d Decision, h History, v
 		"commit", r.Source.Commit, "image", r.Image, "reason", r.Reason)
 	marks := h.Marks.Advance(v, r.Number, d.Outcome, r.deployed(releases))
 	return a.Apps.UpdateApp(ctx, p.App, func(s *AppStatus) { s.remember(marks) })
+}
+
+// restoredApp is what a rollback by number brings back; nil for anything else.
+// Policy may have changed since it was admitted.
+func restoredApp(d Decision, releases []Release) *spec.App {
+	for _, old := range releases {
+		if d.Restore != 0 && old.Number == d.Restore {
+			return &old.App
+		}
+	}
+	return nil
 }
 
 func reasonOf(d Decision) Reason {

@@ -89,3 +89,13 @@ func (m *memory) fill(o Observation, now time.Time) {
 	}
 	m.waiting = waiting
 }
+
+// PredeployObservation is what the cluster shows of a predeploy's Job.
+type PredeployObservation struct {
+	Missing   bool      // there is no such Job: not yet seen, or somebody deleted it
+	StartedAt time.Time // zero: not yet
+	Succeeded bool
+	Failed    bool
+	Reason    string // the Job controller's, "DeadlineExceeded"
+	Pods      []PodObservation
+}

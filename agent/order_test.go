@@ -135,7 +135,7 @@ func TestOrderProperties(t *testing.T) {
 			again := push(int64(rapid.IntRange(1, pushes).Draw(rt, "again")), 0, 0)
 			again.eventAt = minutes(10 * int(again.number-1))
 			again.attempt = int64(rapid.IntRange(2, 4).Draw(rt, "attempt"))
-			again.issuedAt = minutes(max(rapid.IntRange(30, 120).Draw(rt, "again issued"), 10*int(again.number-1)))
+			again.issuedAt = later(again.eventAt, minutes(rapid.IntRange(30, 120).Draw(rt, "again issued")))
 			deliveries = append(deliveries, again)
 		}
 		deliveries = append(deliveries, rapid.SliceOfN(rapid.SampledFrom(deliveries), 0, 6).Draw(rt, "replays")...)

@@ -12,8 +12,9 @@ import (
 
 // Policy is an App's rules, compiled once. It denies what no rule allows.
 type Policy struct {
-	app   App
-	rules []compiledRule
+	app     App
+	rules   []compiledRule
+	domains map[string][]*regexp.Regexp // by environment
 }
 
 type compiledRule struct {
@@ -36,23 +37,42 @@ type Denied struct { //nolint:errname // because it is a decision first
 	Got   string
 	Want  string
 	By    string // name of the rule that came closest; empty if there is none
+	Next  string // what to do about it; may be empty
 }
 
 func (d *Denied) Error() string {
-	by := "the App has no rule for this environment"
-	if d.By != "" {
-		by = fmt.Sprintf("rule %q", d.By)
+	text := fmt.Sprintf("%s is %q, want %s", d.Field, d.Got, d.Want)
+	switch {
+	case d.By != "":
+		text = fmt.Sprintf("rule %q: %s", d.By, text)
+	case d.Rule == ruleNone:
+		text = "the App has no rule for this environment: " + text
 	}
-	return fmt.Sprintf("denied by policy: %s: %s is %q, want %s", by, d.Field, d.Got, d.Want)
+	if d.Next != "" {
+		text += "; " + d.Next
+	}
+	return "denied by policy: " + text
 }
+
+// ruleNone is the Rule of a Denied when no rule names the environment.
+const ruleNone = "policy: no rule"
 
 // defaultEvents are the events that a rule without any allows.
 func defaultEvents() []string { return []string{"push", "workflow_dispatch"} }
 
-// CompilePolicy checks an App's rules once; the error names the rule and the
-// pattern.
+// CompilePolicy checks an App's rules and domains once; the error names the rule
+// or the environment, and the pattern.
 func CompilePolicy(app App) (Policy, error) {
-	p := Policy{app: app}
+	p := Policy{app: app, domains: map[string][]*regexp.Regexp{}}
+	for _, environment := range app.Environments {
+		for _, pattern := range environment.Domains {
+			re, err := compileDomain(pattern)
+			if err != nil {
+				return Policy{}, fmt.Errorf("environment %q: domains: %w", environment.Name, err)
+			}
+			p.domains[environment.Name] = append(p.domains[environment.Name], re)
+		}
+	}
 	for i, rule := range app.Rules {
 		if rule.Name == "" {
 			rule.Name = "#" + strconv.Itoa(i+1)
@@ -113,11 +133,14 @@ func (p Policy) Judge(v intent.Verified) (Grant, error) {
 		}
 	}
 	// The rule that gets furthest explains the denial best.
-	denial, furthest := &Denied{Rule: "policy: no rule", Field: "environment", Got: want.Environment, Want: "a rule that names it"}, -1
+	denial, furthest := &Denied{Rule: ruleNone, Field: "environment", Got: want.Environment, Want: "a rule that names it"}, -1
 	for _, rule := range p.rules {
 		steps := rule.steps(v, environment)
 		failed := slices.IndexFunc(steps, func(s step) bool { return !s.holds })
 		if failed < 0 {
+			if denied := p.judgeDomains(want.Spec, environment); denied != nil {
+				return Grant{}, denied
+			}
 			return Grant{Rule: rule.Name, Environment: environment, Force: rule.AllowForce}, nil
 		}
 		if failed > furthest {
@@ -139,9 +162,6 @@ type step struct {
 func (r compiledRule) steps(v intent.Verified, environment Environment) []step {
 	p, claims := v.Statement().Predicate, v.Evidence().Claims
 	source := p.Source
-	matches := func(patterns []*regexp.Regexp, value string) bool {
-		return slices.ContainsFunc(patterns, func(re *regexp.Regexp) bool { return re.MatchString(value) })
-	}
 	steps := []step{
 		{"environment", slices.Contains(r.Environments, p.Environment), p.Environment, list(r.Environments)},
 		{"repository ID", source.RepositoryID == r.RepositoryID, strconv.FormatInt(source.RepositoryID, 10) + " (" + source.Repository + ")", strconv.FormatInt(r.RepositoryID, 10)},
@@ -159,6 +179,10 @@ func (r compiledRule) steps(v intent.Verified, environment Environment) []step {
 			step{"ref", r.AllowUnprotected || r.protected(source.Ref, claims["ref_protected"]), source.Ref, "a protected ref, named without a pattern, in a production environment"})
 	}
 	return steps
+}
+
+func matches(patterns []*regexp.Regexp, value string) bool {
+	return slices.ContainsFunc(patterns, func(re *regexp.Regexp) bool { return re.MatchString(value) })
 }
 
 // protected believes GitHub's word where a token carries it; without one, a ref

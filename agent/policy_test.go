@@ -49,11 +49,14 @@ func TestPolicyAllows(t *testing.T) {
 		{"a push to the named branch", nil, "main to production", false},
 		{"a run that somebody started by hand", func(p *intent.Predicate) { p.Source.Event = "workflow_dispatch" }, "main to production", false},
 		{"a branch that matches a pattern", func(p *intent.Predicate) { p.Environment, p.Source.Ref = "staging", "refs/heads/feature" }, "anything to staging", true},
+		{"host names that the platform owner allows", hosts("shop.example.com", "*.pages.example.com"), "main to production", false},
 		{"a rollback where the rule lets it", func(p *intent.Predicate) { p.Kind, p.Spec, p.RollbackTo = intent.Rollback, nil, 1 }, "main to production", false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			grant, denied := judge(t, testApp(t), asked(t, test.change))
+			app := testApp(t)
+			app.Environments[0].Domains = []string{"*.example.com"}
+			grant, denied := judge(t, app, asked(t, test.change))
 			if denied != nil || grant.Rule != test.rule || grant.Force != test.force || grant.Environment.Namespace == "" {
 				t.Errorf("got %+v, %v; want rule %q, force %t", grant, denied, test.rule, test.force)
 			}
@@ -65,6 +68,7 @@ func TestPolicyDenies(t *testing.T) {
 	t.Parallel()
 	rule := func(change func(*Rule)) func(*App) { return func(a *App) { change(&a.Rules[0]) } }
 	on := func(ref string) func(*intent.Predicate) { return func(p *intent.Predicate) { p.Source.Ref = ref } }
+	domains := func(patterns ...string) func(*App) { return func(a *App) { a.Environments[0].Domains = patterns } }
 	event := func(event string) func(*intent.Predicate) {
 		return func(p *intent.Predicate) { p.Source.Event = event }
 	}
@@ -98,6 +102,11 @@ func TestPolicyDenies(t *testing.T) {
 		}, "policy: workflow", "main to production", "refs/heads/evil"},
 		{"a rule that wants a GitHub environment, for a key that tells none", rule(func(r *Rule) { r.GitHubEnvironment = "production" }), nil, "policy: GitHub environment", "main to production", `is "", want "production"`},
 		{"a rollback where the rule does not let it", rule(func(r *Rule) { r.AllowRollback = false }), func(p *intent.Predicate) { p.Kind, p.Spec, p.RollbackTo = intent.Rollback, nil, 1 }, "policy: kind", "main to production", `kind is "rollback", want allowRollback: true`},
+		{"a host name, where none is listed", nil, hosts("shop.example.com"), "policy: domains", "", `a domain of service "web" is "shop.example.com", want nothing: the list is empty; the platform owner adds it to spec.environments[].domains of App "storefront", environment "production"`},
+		{"a host name outside the list", domains("*.example.com", "example.org"), hosts("shop.example.com", "shop.example.org"), "policy: domains", "", `is "shop.example.org", want "*.example.com" or "example.org"`},
+		{"a host name of another environment", func(a *App) { a.Environments[1].Domains = []string{"*"} }, hosts("shop.example.com"), "policy: domains", "", "shop.example.com"},
+		{"a host name of a private service, which no file can ask for", nil, func(p *intent.Predicate) { hosts("shop.example.com")(p); p.Spec.Services[0].Private = true }, "policy: domains", "", "shop.example.com"},
+		{"a foreign repository, before its host names", nil, func(p *intent.Predicate) { hosts("shop.example.com")(p); p.Source.RepositoryID = 4321 }, "policy: repository ID", "main to production", "4321"},
 		{"a destroy", nil, func(p *intent.Predicate) { p.Kind, p.Spec = intent.Destroy, nil }, "policy: kind", "main to production", "destroys nothing"},
 		{"a pull request in production, although the rule names the event", rule(func(r *Rule) { r.Events = []string{"pull_request"} }), event("pull_request"), "policy: event", "main to production", "no pull-request event in a production environment"},
 		{"a pull request of the target's context in production", rule(func(r *Rule) { r.Events = []string{"pull_request_target"} }), event("pull_request_target"), "policy: event", "main to production", "no pull-request event"},
@@ -116,7 +125,7 @@ func TestPolicyDenies(t *testing.T) {
 			if denied.Rule != test.rule || denied.By != test.by || !strings.Contains(denied.Error(), test.want) {
 				t.Errorf("got %q by rule %q: %v; want %q by rule %q with %q", denied.Rule, denied.By, denied, test.rule, test.by, test.want)
 			}
-			if grant != (Grant{}) {
+			if grant.Rule != "" || grant.Environment.Name != "" || grant.Force {
 				t.Errorf("got grant %+v along with the denial", grant)
 			}
 		})

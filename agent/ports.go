@@ -79,9 +79,10 @@ type Apps interface {
 
 // Planner knows what a release will make.
 type Planner interface {
-	// Objects names the objects of r, without asking the cluster. A *Rejected
-	// error says that r cannot be rendered.
-	Objects(r Release) ([]Object, error)
+	// Objects names the objects of r that Apply is going to write, but for Secrets,
+	// whose names depend on what is in them. Nothing is written. A *Rejected error
+	// says that r cannot be rendered.
+	Objects(ctx context.Context, r Release) ([]Object, error)
 }
 
 // Cluster is where a release becomes running pods.
@@ -93,6 +94,18 @@ type Cluster interface {
 	// Watch calls see with what the cluster shows of the release, at once and
 	// then on every change, until see returns true or ctx ends.
 	Watch(ctx context.Context, r Release, see func(Observation) bool) error
+}
+
+// Predeploys runs a release's predeploy command.
+type Predeploys interface {
+	// StartPredeploy makes sure that the Job of r's predeploy is there, and the
+	// configuration that it needs before it. Its name is derived from r, so it is
+	// made at most once. The objects go into the inventory. A *Rejected error says
+	// that there is and will be no Job.
+	StartPredeploy(ctx context.Context, r Release) ([]Object, error)
+	// WatchPredeploy calls see with how the Job goes, at once and then on every
+	// change, until see returns true or ctx ends.
+	WatchPredeploy(ctx context.Context, r Release, see func(PredeployObservation) bool) error
 }
 
 // Cleaner removes what no release needs.

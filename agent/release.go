@@ -13,14 +13,15 @@ type Phase string
 // The phases of a release. Succeeded, Failed, RolledBack and Superseded are
 // terminal: nothing follows them.
 const (
-	Pending    Phase = "Pending"    // admitted, nothing in the cluster yet
-	Applying   Phase = "Applying"   // its objects are being written
-	RollingOut Phase = "RollingOut" // its objects are written; pods are changing
-	Restoring  Phase = "Restoring"  // it failed; the last good release's objects are being written
-	Succeeded  Phase = "Succeeded"  // every new pod ready, every old one out of the endpoints
-	Failed     Phase = "Failed"     // it failed and there was nothing to go back to
-	RolledBack Phase = "RolledBack" // it failed and the last good release's objects are back
-	Superseded Phase = "Superseded" // a newer release took its place before it was done
+	Pending      Phase = "Pending"      // admitted, nothing in the cluster yet
+	Predeploying Phase = "Predeploying" // its predeploy command runs; nothing of the app has changed
+	Applying     Phase = "Applying"     // its objects are being written
+	RollingOut   Phase = "RollingOut"   // its objects are written; pods are changing
+	Restoring    Phase = "Restoring"    // it failed; the last good release's objects are being written
+	Succeeded    Phase = "Succeeded"    // every new pod ready, every old one out of the endpoints
+	Failed       Phase = "Failed"       // it failed and there was nothing to go back to
+	RolledBack   Phase = "RolledBack"   // it failed and the last good release's objects are back
+	Superseded   Phase = "Superseded"   // a newer release took its place before it was done
 )
 
 // Terminal reports whether nothing follows the phase.
@@ -28,7 +29,7 @@ func (p Phase) Terminal() bool {
 	switch p {
 	case Succeeded, Failed, RolledBack, Superseded:
 		return true
-	case Pending, Applying, RollingOut, Restoring:
+	case Pending, Predeploying, Applying, RollingOut, Restoring:
 	}
 	return false
 }
@@ -84,7 +85,7 @@ type Status struct {
 	Timeline     []Moment
 	Services     []ServiceStatus
 	Reported     Reported
-	Inventory    []Object // what the release makes, written before it does; pruning needs it
+	Inventory    []Object // what the release makes; on record before it does, Secrets aside; pruning needs it
 }
 
 // Step names a moment of a release.
@@ -92,13 +93,15 @@ type Step string
 
 // The steps of a release, in order.
 const (
-	StepNoticed  Step = "noticed"  // the intent's tag was seen in the registry
-	StepVerified Step = "verified" // signature, claims and policy hold
-	StepAdmitted Step = "admitted" // the release is durable
-	StepApplied  Step = "applied"  // the API server has every object
-	StepReady    Step = "ready"    // the last new pod became Ready, by the kubelet's clock
-	StepVerdict  Step = "verdict"  // the verdict is durable
-	StepReported Step = "reported" // the check shows the verdict
+	StepNoticed      Step = "noticed"      // the intent's tag was seen in the registry
+	StepVerified     Step = "verified"     // signature, claims and policy hold
+	StepAdmitted     Step = "admitted"     // the release is durable
+	StepPredeploying Step = "predeploying" // the predeploy's Job was made: it never is again
+	StepPredeployed  Step = "predeployed"  // the predeploy command ended well
+	StepApplied      Step = "applied"      // the API server has every object
+	StepReady        Step = "ready"        // the last new pod became Ready, by the kubelet's clock
+	StepVerdict      Step = "verdict"      // the verdict is durable
+	StepReported     Step = "reported"     // the check shows the verdict
 )
 
 // Moment is when a step was reached.
@@ -160,6 +163,8 @@ const (
 	CauseNotReady      CauseKind = "NotReady"      // runs, but was not ready in time
 	CauseRejected      CauseKind = "Rejected"      // the API server refused an object
 	CauseNoProgress    CauseKind = "NoProgress"    // no pod appeared in time
+	CausePredeploy     CauseKind = "Predeploy"     // the predeploy command failed or took too long
+	CauseSecret        CauseKind = "Secret"        // a secret that is referred to is not there
 )
 
 // Cause is why a release failed, in words a developer understands.
@@ -168,7 +173,7 @@ type Cause struct {
 	Service   string
 	Pod       string
 	Container string
-	ExitCode  int    // of the container's last end; meaningful for CauseCrash
+	ExitCode  int    // of the container's last end; meaningful for CauseCrash and CausePredeploy
 	Message   string // what happened: "web: container ended with exit code 3, twice"
 	Next      string // what to do next
 	Log       string // last lines of the container's log, redacted
@@ -178,7 +183,7 @@ type Cause struct {
 // Refusal is the durable record of an intent that was not admitted.
 type Refusal struct {
 	Line         Line
-	Intent       string    // intent digest; for what could not be decoded, the digest of its bytes
+	Intent       string    // intent digest; empty if nothing of it is verified
 	Tag          string    // where it was found in the registry
 	IssuedAt     time.Time // of an intent that ordering refused; zero for every other
 	Superseded   bool      // true: ordering; false: denied
@@ -187,6 +192,7 @@ type Refusal struct {
 	Message      string    // got what, wanted what, what to do next
 	At           time.Time
 	Repository   string // where to report; empty when no commit can be trusted
+	RepositoryID int64  // of Repository
 	Commit       string
 	RunID        int64
 	Reported     bool

@@ -28,7 +28,7 @@ func (r Release) checkPhase() Phase {
 		return Pending
 	case Applying, RollingOut:
 		return RollingOut
-	case Restoring, Failed, RolledBack, Succeeded, Superseded:
+	case Predeploying, Restoring, Failed, RolledBack, Succeeded, Superseded:
 	}
 	return r.Status.Phase
 }
@@ -82,7 +82,7 @@ func (a *Agent) show(ctx context.Context, line Line, check Check, since time.Tim
 }
 
 func (a *Agent) reportRelease(ctx context.Context, r Release, environment Environment) error {
-	id, shown, err := a.show(ctx, r.Line, r.check(environment), r.IssuedAt)
+	id, shown, err := a.show(ctx, r.Line, r.check(environment, a.Apps.Apps()), r.IssuedAt)
 	if err != nil {
 		return err
 	}
@@ -105,7 +105,7 @@ func (a *Agent) reportRelease(ctx context.Context, r Release, environment Enviro
 }
 
 func (a *Agent) reportRefusal(ctx context.Context, r Refusal) error {
-	if _, _, err := a.show(ctx, r.Line, r.check(), r.At); err != nil {
+	if _, _, err := a.show(ctx, r.Line, r.check(a.Apps.Apps()), r.At); err != nil {
 		return err
 	}
 	return a.Apps.UpdateApp(ctx, r.Line.App, func(s *AppStatus) {

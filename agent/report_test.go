@@ -73,3 +73,46 @@ func TestAReportIsTriedForTwoWeeks(t *testing.T) {
 		})
 	}
 }
+
+func TestChecksOfSeveralAppsOfOneRepositoryTellWhich(t *testing.T) {
+	t.Parallel()
+	of := func(name string, repositories ...int64) App {
+		app := App{Name: name, Intents: "registry.example/acme/" + name + "-intents"}
+		for _, id := range repositories {
+			app.Rules = append(app.Rules, Rule{RepositoryID: id, Environments: []string{"staging"}})
+		}
+		return app
+	}
+	const alone, several = "inhaul / production", "inhaul / storefront / production"
+	for _, test := range []struct {
+		name   string
+		others []App
+		want   string
+	}{
+		{"the only app", nil, alone},
+		{"apps of other repositories", []App{of("billing", 5678), of("blog")}, alone},
+		{"one of the same repository", []App{of("blog"), of("billing", 5678, 1234)}, several},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				denied := push(2, 0, 2)
+				denied.change = outdated
+				w := newWorld(t)
+				w.others = test.others
+				w.deploys(t, push(1, 0, 1), denied)
+				if len(w.releases) != 1 || len(w.app.Status.Refusals) != 1 || len(w.checks) != 2 {
+					t.Fatalf("got %d releases, %d refusals and %d checks; want 1, 1 and 2", len(w.releases), len(w.app.Status.Refusals), len(w.checks))
+				}
+				for _, check := range w.checks {
+					if check.Name != test.want {
+						t.Errorf("got the name %q, want %q", check.Name, test.want)
+					}
+				}
+			})
+		})
+	}
+	if got := CheckName(Line{App: "storefront", Environment: "production"}, 0, []App{of("billing", 0)}); got != alone {
+		t.Errorf("of a repository that nobody recorded: got %q, want %q", got, alone)
+	}
+}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/inhaul/inhaul/spec"
 )
 
 // The bounds of one step.
@@ -18,45 +20,63 @@ const (
 
 // reconcile gives a line one turn: the newest release goes on from where it is,
 // older unfinished ones make way for it. It is cancelled when a newer release
-// appears.
+// appears, except while a predeploy runs.
 func (a *Agent) reconcile(ctx context.Context, line Line) error {
-	releases := a.Reader.Releases(line)
-	if len(releases) == 0 {
-		return nil
-	}
-	newest := releases[len(releases)-1]
-	by := newest.deployed(releases)
-	for _, old := range releases[:len(releases)-1] {
-		if old.Status.Phase.Terminal() {
-			continue
+	for {
+		releases := a.Reader.Releases(line)
+		if len(releases) == 0 {
+			return nil
 		}
-		if _, err := a.advance(ctx, old, func(s *Status) {
-			s.SupersededBy = by
-			if s.Phase == Restoring { // its red was certain before
-				s.Phase = Failed
-				return
+		newest := releases[len(releases)-1]
+		for _, old := range releases[:len(releases)-1] {
+			if err := a.makeWay(ctx, old, releases); err != nil {
+				return err
 			}
-			s.Phase, s.Message = Superseded, "Superseded by "+short(by)
-			s.Reach(StepVerdict, a.now())
-		}); err != nil {
+		}
+		if newest.Status.Phase.Terminal() {
+			return a.tidy(ctx, line)
+		}
+		if err := a.step(ctx, newest, releases); err != nil {
 			return err
 		}
 	}
-	for !newest.Status.Phase.Terminal() {
-		next, err := a.step(ctx, newest, releases)
-		if err != nil {
-			return err
-		}
-		newest = next
+}
+
+// makeWay ends an older release that is under way, its running predeploy first.
+func (a *Agent) makeWay(ctx context.Context, old Release, releases []Release) error {
+	switch {
+	case old.Status.Phase.Terminal():
+		return nil
+	case old.Status.Phase == Predeploying:
+		return a.predeploy(ctx, old)
 	}
-	return a.tidy(ctx, line)
+	return a.supersede(ctx, old, releases)
+}
+
+// supersede ends r in favour of the newest of releases.
+func (a *Agent) supersede(ctx context.Context, r Release, releases []Release) error {
+	by := releases[len(releases)-1].deployed(releases)
+	return a.move(ctx, r, func(s *Status) {
+		s.SupersededBy = by
+		if s.Phase == Restoring { // its red was certain before
+			s.Phase = Failed
+			return
+		}
+		if s.Phase == Predeploying {
+			s.Cause = nil // how its predeploy ended is no matter any more
+		}
+		s.Phase, s.Message = Superseded, "Superseded by "+short(by)
+		s.Reach(StepVerdict, a.now())
+	})
 }
 
 // step takes a release from one phase to the next. Every step may run twice.
-func (a *Agent) step(ctx context.Context, r Release, releases []Release) (Release, error) {
+func (a *Agent) step(ctx context.Context, r Release, releases []Release) error {
 	switch r.Status.Phase {
 	case Pending, "":
 		return a.prepare(ctx, r, releases)
+	case Predeploying:
+		return a.predeploy(ctx, r)
 	case Applying:
 		return a.apply(ctx, r, releases)
 	case RollingOut:
@@ -65,12 +85,18 @@ func (a *Agent) step(ctx context.Context, r Release, releases []Release) (Releas
 		return a.restore(ctx, r, releases)
 	case Succeeded, Failed, RolledBack, Superseded:
 	}
-	return r, fmt.Errorf("release %d of %s: no step follows phase %q", r.Number, r.Line, r.Status.Phase)
+	return fmt.Errorf("release %d of %s: no step follows phase %q", r.Number, r.Line, r.Status.Phase)
 }
 
 // errMoved says that a release is no longer in the phase that a step started
 // from; the line is looked at anew.
 var errMoved = errors.New("release moved on meanwhile")
+
+// move is advance for the last write of a step.
+func (a *Agent) move(ctx context.Context, r Release, change func(*Status)) error {
+	_, err := a.advance(ctx, r, change)
+	return err
+}
 
 // advance makes a change of a release's status durable. A report written
 // meanwhile is no obstacle, another phase is.
@@ -122,101 +148,97 @@ func (a *Agent) reread(ctx context.Context, r Release) (Release, error) {
 
 // prepare makes durable what the release is going to write, so that pruning finds
 // it however the writing ends.
-func (a *Agent) prepare(ctx context.Context, r Release, releases []Release) (Release, error) {
-	inventory, err := a.Planner.Objects(r)
+func (a *Agent) prepare(ctx context.Context, r Release, releases []Release) error {
+	planCtx, cancel := context.WithTimeout(ctx, applyTimeout)
+	defer cancel()
+	inventory, err := a.Planner.Objects(planCtx, r)
 	if rejected := (*Rejected)(nil); errors.As(err, &rejected) {
-		return a.fail(ctx, r, rejected.cause(), current(releases))
+		return a.fail(ctx, r, *r.refused(rejected), current(releases))
 	}
 	if err != nil {
-		return r, fmt.Errorf("planning release %d of %s: %w", r.Number, r.Line, err)
+		return fmt.Errorf("planning release %d of %s: %w", r.Number, r.Line, err)
 	}
-	return a.advance(ctx, r, func(s *Status) { s.Phase, s.Message, s.Inventory = Applying, "Writing its objects", inventory })
-}
-
-func (r *Rejected) cause() Cause {
-	return Cause{
-		Kind: CauseRejected, Message: "the cluster refuses " + r.Object.Kind + " " + r.Object.Name + ": " + r.Message,
-		Next: "mend inhaul.yaml, or ask the platform owner about the cluster's admission rules",
-	}
-}
-
-// failure is a release in a phase whose objects cannot be written.
-type failure struct {
-	number int
-	phase  Phase
-	since  time.Time
-}
-
-// givesUp notes that the objects of r could not be written, and reports whether
-// that has lasted too long: for applyDeadline after start, and for applyPatience
-// before the eyes of this process.
-func (a *Agent) givesUp(r Release, start time.Time) bool {
-	now := a.now()
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if f := a.failing[r.Line]; f.number != r.Number || f.phase != r.Status.Phase {
-		a.failing[r.Line] = failure{r.Number, r.Status.Phase, now}
-	}
-	return now.Sub(start) >= applyDeadline && now.Sub(a.failing[r.Line].since) >= applyPatience
+	return a.move(ctx, r, func(s *Status) {
+		s.Phase, s.Message, s.Inventory = Applying, "Writing its objects", union(s.Inventory, inventory)
+		if r.predeploys() {
+			s.Phase, s.Message = Predeploying, "Running its predeploy command"
+		}
+	})
 }
 
 // apply writes the release's objects. What the API server refuses is a verdict.
-func (a *Agent) apply(ctx context.Context, r Release, releases []Release) (Release, error) {
+func (a *Agent) apply(ctx context.Context, r Release, releases []Release) error {
 	applyCtx, cancel := context.WithTimeout(ctx, applyTimeout)
 	defer cancel()
 	inventory, err := a.Cluster.Apply(applyCtx, r)
 	if rejected := (*Rejected)(nil); errors.As(err, &rejected) {
-		return a.fail(ctx, r, rejected.cause(), current(releases))
+		return a.fail(ctx, r, *r.refused(rejected), current(releases))
 	}
-	if err != nil && ctx.Err() == nil && a.givesUp(r, r.Status.At(StepAdmitted)) {
+	if err != nil && ctx.Err() == nil && a.givesUp(r, later(r.Status.At(StepAdmitted), r.Status.At(StepPredeployed))) {
 		return a.fail(ctx, r, Cause{
 			Kind: CauseNoProgress, Message: fmt.Sprintf("its objects were not written within %s: %v", applyDeadline, err),
 			Next: "ask the platform owner about the API server and its admission webhooks, then run the workflow again",
 		}, current(releases))
 	}
 	if err != nil {
-		return r, fmt.Errorf("applying release %d of %s: %w", r.Number, r.Line, err)
+		return fmt.Errorf("applying release %d of %s: %w", r.Number, r.Line, err)
 	}
-	return a.advance(ctx, r, func(s *Status) {
-		s.Phase, s.Message, s.Inventory = RollingOut, "Waiting for new pods", inventory
+	return a.move(ctx, r, func(s *Status) {
+		s.Phase, s.Message, s.Inventory = RollingOut, "Waiting for new pods", union(s.Inventory, inventory)
 		s.Reach(StepApplied, a.now())
 	})
 }
 
 // observe watches until the verdict is certain.
-func (a *Agent) observe(ctx context.Context, r Release, releases []Release) (Release, error) {
+func (a *Agent) observe(ctx context.Context, r Release, releases []Release) error {
 	applied := r.Status.At(StepApplied)
 	verdict, seen, err := a.judge(ctx, r, applied)
 	if err != nil {
-		return r, err
+		return err
 	}
-	services := serviceStatus(seen)
+	services := serviceStatus(r, seen)
 	if verdict.Cause != nil {
 		cause := *verdict.Cause
 		cause.Log, cause.Events = a.Witness.Testimony(ctx, r, cause)
 		if ctx.Err() != nil { // a newer release came: this one is superseded, not red
-			return r, ctx.Err()
+			return ctx.Err()
 		}
 		r.Status.Services = services
 		return a.fail(ctx, r, cause, current(releases))
 	}
-	next, err := a.advance(ctx, r, func(s *Status) {
+	return a.move(ctx, r, func(s *Status) {
 		s.Phase, s.Services = Succeeded, services
 		s.Reach(StepReady, later(verdict.ReadyAt, applied))
 		s.Reach(StepVerdict, a.now())
 		s.Message = fmt.Sprintf("Live in %s", s.At(StepVerdict).Sub(s.At(StepNoticed)).Round(100*time.Millisecond))
 	})
-	return next, err
 }
 
-// judge calls Judge on every observation, and again when a symptom's time is up.
+// judge watches the rollout until Judge is done.
 func (a *Agent) judge(ctx context.Context, r Release, applied time.Time) (Verdict, Observation, error) {
 	ctx, cancel := context.WithTimeout(ctx, deadline(r)+observeSlack)
 	defer cancel()
-	observations := make(chan Observation)
+	var before memory
+	watch := func(ctx context.Context, see func(Observation) bool) error { return a.Cluster.Watch(ctx, r, see) }
+	verdict, seen, err := follow(ctx, a.now, watch, func(o Observation, now time.Time) Verdict {
+		before.fill(o, now)
+		return Judge(r, o, applied, now)
+	})
+	if err != nil {
+		err = fmt.Errorf("watching release %d of %s: %w", r.Number, r.Line, err)
+	}
+	return verdict, seen, err
+}
+
+// follow calls judge with everything that watch sees, and again when a symptom's
+// time is up, until judge is done. It returns what was seen last.
+func follow[O any](ctx context.Context, now func() time.Time, watch func(context.Context, func(O) bool) error, judge func(O, time.Time) Verdict) (Verdict, O, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	observations := make(chan O)
 	ended := make(chan error, 1)
 	go func() {
-		ended <- a.Cluster.Watch(ctx, r, func(o Observation) bool {
+		ended <- watch(ctx, func(o O) bool {
 			select {
 			case observations <- o:
 				return false
@@ -225,8 +247,7 @@ func (a *Agent) judge(ctx context.Context, r Release, applied time.Time) (Verdic
 			}
 		})
 	}()
-	var seen Observation
-	var before memory
+	var seen O
 	var recheck <-chan time.Time
 	for {
 		select {
@@ -234,13 +255,12 @@ func (a *Agent) judge(ctx context.Context, r Release, applied time.Time) (Verdic
 			if err == nil {
 				err = ctx.Err()
 			}
-			return Verdict{}, seen, fmt.Errorf("watching release %d of %s: %w", r.Number, r.Line, err)
+			return Verdict{}, seen, err
 		case seen = <-observations:
-			before.fill(seen, a.now())
 		case <-recheck:
 		}
-		now := a.now()
-		verdict := Judge(r, seen, applied, now)
+		at := now()
+		verdict := judge(seen, at)
 		if verdict.Done {
 			cancel()
 			<-ended //nolint:errcheck // because the watch was cancelled: the verdict is what counts
@@ -248,77 +268,18 @@ func (a *Agent) judge(ctx context.Context, r Release, applied time.Time) (Verdic
 		}
 		recheck = nil
 		if !verdict.Recheck.IsZero() {
-			recheck = time.After(max(verdict.Recheck.Sub(now), time.Millisecond))
+			recheck = time.After(max(verdict.Recheck.Sub(at), time.Millisecond))
 		}
 	}
 }
 
-// fail makes the cause durable before anything is put back.
-func (a *Agent) fail(ctx context.Context, r Release, cause Cause, good *Release) (Release, error) {
-	services := r.Status.Services
-	return a.advance(ctx, r, func(s *Status) {
-		s.Phase, s.Cause, s.Message, s.Services = Failed, &cause, "Failed: "+cause.Message, services
-		if good != nil {
-			s.Phase = Restoring
-		}
-		s.Reach(StepVerdict, a.now())
-	})
-}
-
-// restore puts the last good release's objects back, whatever r wrote itself: an
-// interrupted try, or a release that it superseded, may have written something
-// too. Old pods serve until new ones are Ready, so there is no rollout to wait
-// for.
-func (a *Agent) restore(ctx context.Context, r Release, releases []Release) (Release, error) {
-	good := current(releases)
-	if good == nil {
-		return a.advance(ctx, r, func(s *Status) { s.Phase = Failed })
-	}
-	applyCtx, cancel := context.WithTimeout(ctx, applyTimeout)
-	defer cancel()
-	_, err := a.Cluster.Apply(applyCtx, *good)
-	rejected := (*Rejected)(nil)
-	switch {
-	case err == nil:
-		return a.advance(ctx, r, func(s *Status) { s.Phase, s.RestoredTo = RolledBack, good.Number })
-	case errors.As(err, &rejected), ctx.Err() == nil && a.givesUp(r, r.Status.At(StepVerdict)):
-		return a.advance(ctx, r, func(s *Status) {
-			s.Phase = Failed
-			if s.Cause != nil {
-				cause := *s.Cause
-				cause.Message += fmt.Sprintf("; putting release %d back failed too: %v", good.Number, err)
-				s.Cause = &cause
-			}
-		})
-	}
-	return r, fmt.Errorf("putting release %d of %s back: %w", good.Number, r.Line, err)
-}
-
-// deployed is the commit whose code r runs: of a rollback by number, that of the
-// release which it brings back, if that is kept.
-func (r Release) deployed(releases []Release) string {
-	for _, old := range releases {
-		if old.Number == r.Restore && old.Number < r.Number {
-			return old.deployed(releases)
-		}
-	}
-	return r.Source.Commit
-}
-
-// current is the release whose objects serve: the newest that succeeded, or the
-// one that a failed newer one was rolled back to. nil before the first success.
-func current(releases []Release) *Release {
-	for i := len(releases) - 1; i >= 0; i-- {
-		if releases[i].Status.Phase == Succeeded {
-			return &releases[i]
-		}
-	}
-	return nil
-}
-
-func serviceStatus(o Observation) []ServiceStatus {
+// serviceStatus has a row for every service that keeps pods running.
+func serviceStatus(r Release, o Observation) []ServiceStatus {
 	statuses := make([]ServiceStatus, 0, len(o.Services))
 	for _, s := range o.Services {
+		if !slices.ContainsFunc(r.App.LongRunning(), func(service spec.Service) bool { return service.Name == s.Name }) {
+			continue
+		}
 		status := ServiceStatus{Name: s.Name, Desired: s.Desired}
 		for _, pod := range s.Pods {
 			if pod.Ready {

@@ -28,11 +28,13 @@ func (a *Agent) tidy(ctx context.Context, line Line) error {
 	}
 	keep := a.kept(app, releases, good)
 	var needed []Object
+	newest := releases[len(releases)-1].Number
 	for _, r := range releases {
 		for _, object := range r.Status.Inventory {
 			// Configuration is named by content and small: it stays for as long
-			// as a kept release can be rolled back to.
-			if r.Number == good.Number || keep[r.Number] && object.holdsConfig() {
+			// as a kept release can be rolled back to. The newest predeploy's Job
+			// stays as evidence.
+			if r.Number == good.Number || keep[r.Number] && object.holdsConfig() || r.Number == newest && object.isJob() {
 				needed = append(needed, object)
 			}
 		}
@@ -50,6 +52,10 @@ func (a *Agent) tidy(ctx context.Context, line Line) error {
 
 // holdsConfig reports whether an object is named by its content.
 func (o Object) holdsConfig() bool { return o.Kind == "ConfigMap" || o.Kind == "Secret" }
+
+// isJob reports whether an object is the Job of a release's predeploy: the Jobs
+// of a CronJob are in no inventory.
+func (o Object) isJob() bool { return o.Kind == "Job" }
 
 // shed deletes what only r has, and r itself unless it is kept.
 func (a *Agent) shed(ctx context.Context, r Release, needed []Object, keep bool) error {

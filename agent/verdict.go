@@ -36,7 +36,7 @@ type Verdict struct {
 func Judge(r Release, o Observation, applied, now time.Time) Verdict {
 	verdict := Verdict{Done: true}
 	var progress []string
-	for _, service := range r.App.Services {
+	for _, service := range r.App.LongRunning() {
 		i := slices.IndexFunc(o.Services, func(s ServiceObservation) bool { return s.Name == service.Name })
 		if i < 0 || !o.Services[i].Observed {
 			verdict.Done = false
@@ -52,11 +52,14 @@ func Judge(r Release, o Observation, applied, now time.Time) Verdict {
 			continue
 		}
 		s := o.Services[i]
-		if cause := causeOf(s, service.ReadyTimeout(), applied, now, &verdict); cause != nil {
-			return failed(*cause)
-		}
 		ready := verdict.countReady(s, settle(r, service), now)
 		progress = append(progress, fmt.Sprintf("%s %d/%d", s.Name, ready, s.Desired))
+		if cause := causeOf(s, service.ReadyTimeout(), applied, now, &verdict); cause != nil {
+			if cause.ofOnePod() && enough(service, s, ready) {
+				continue
+			}
+			return failed(*cause)
+		}
 		if ready < s.Desired || s.Updated < s.Desired || s.Old > 0 || s.Endpoints > 0 {
 			verdict.Done = false
 		}
@@ -78,7 +81,7 @@ func Judge(r Release, o Observation, applied, now time.Time) Verdict {
 // ready has its time.
 func deadline(r Release) time.Duration {
 	limit := rolloutDeadline
-	for _, s := range r.App.Services {
+	for _, s := range r.App.LongRunning() {
 		limit = max(limit, s.ReadyTimeout()+deadlineSlack)
 	}
 	return limit
@@ -92,6 +95,19 @@ func settle(r Release, s spec.Service) time.Duration {
 		return 0
 	}
 	return settleTime
+}
+
+// enough reports whether a service that scales has taken over with as many pods
+// as it has to have. What its scaler asks for beyond them, and does not get, is
+// not the release's fault: the old pods, all gone, were as many.
+func enough(service spec.Service, s ServiceObservation, ready int) bool {
+	return service.Scale.Scales() && s.Old == 0 && s.Endpoints == 0 && ready >= max(service.Scale.Min, 1)
+}
+
+// ofOnePod reports whether the cause is that one pod more finds no place, or is
+// not ready: unlike the others it says nothing of the version.
+func (c Cause) ofOnePod() bool {
+	return c.Kind == CauseUnschedulable || c.Kind == CauseNotReady || c.Kind == CauseRejected
 }
 
 // countReady counts the new pods that are ready and have settled.
@@ -120,7 +136,22 @@ func (v *Verdict) recheck(at time.Time) {
 }
 
 // causeOf returns why the service has failed, nil while it may still come up.
+// What speaks against the version itself is told first.
 func causeOf(s ServiceObservation, readyTimeout time.Duration, applied, now time.Time, v *Verdict) *Cause {
+	for _, pod := range s.Pods {
+		if pod.Deleting {
+			continue
+		}
+		for _, container := range pod.Containers {
+			cause, certainAt := containerCause(s.Name, pod, container, applied)
+			if cause != nil && !now.Before(certainAt) {
+				return cause
+			}
+			if cause != nil {
+				v.recheck(certainAt)
+			}
+		}
+	}
 	refused := s.Refused != "" && s.Updated < s.Desired
 	if refused { // perhaps only until an old pod has made room
 		since := later(s.RefusedSince, applied)
@@ -135,24 +166,12 @@ func causeOf(s ServiceObservation, readyTimeout time.Duration, applied, now time
 	if len(s.Pods) == 0 && s.Desired > 0 && !refused {
 		v.recheck(applied.Add(noPodsAfter))
 		if now.Sub(applied) >= noPodsAfter {
-			return &Cause{
-				Kind: CauseNoProgress, Service: s.Name, Message: fmt.Sprintf("%s: no pod was made within %s", s.Name, noPodsAfter),
-				Next: "look at the events of the namespace: kubectl get events --sort-by=.lastTimestamp",
-			}
+			return noPods(s.Name)
 		}
 	}
 	for _, pod := range s.Pods {
 		if pod.Deleting {
 			continue
-		}
-		for _, container := range pod.Containers {
-			cause, certainAt := containerCause(s.Name, pod, container, applied)
-			if cause != nil && !now.Before(certainAt) {
-				return cause
-			}
-			if cause != nil {
-				v.recheck(certainAt)
-			}
 		}
 		if cause := podCause(s.Name, pod, readyTimeout, applied, now, v); cause != nil {
 			return cause
@@ -161,13 +180,21 @@ func causeOf(s ServiceObservation, readyTimeout time.Duration, applied, now time
 	return nil
 }
 
-// containerCause judges what the kubelet says of one container. The cause counts
-// from certainAt on, if the kubelet still says the same then; the zero time is
-// at once.
+// noPods is the cause when no controller makes a pod.
+func noPods(name string) *Cause {
+	return &Cause{
+		Kind: CauseNoProgress, Service: name, Message: fmt.Sprintf("%s: no pod was made within %s", name, noPodsAfter),
+		Next: "look at the events of the namespace: kubectl get events --sort-by=.lastTimestamp",
+	}
+}
+
+// waitingCause judges why the kubelet says that a container waits; since is when
+// its pod was asked for. The cause counts from certainAt on, if the kubelet still
+// says the same then; the zero time is at once.
 //
 // The reasons are the kubelet's own: pkg/kubelet/images/types.go and
 // pkg/kubelet/kuberuntime/kuberuntime_container.go of Kubernetes.
-func containerCause(service string, pod PodObservation, c ContainerObservation, applied time.Time) (known *Cause, certainAt time.Time) {
+func waitingCause(service string, pod PodObservation, c ContainerObservation, since time.Time) (known *Cause, certainAt time.Time) {
 	cause := Cause{Service: service, Pod: pod.Name, Container: c.Name, ExitCode: c.ExitCode}
 	switch c.Waiting {
 	case "ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError", "RegistryUnavailable":
@@ -180,20 +207,36 @@ func containerCause(service string, pod PodObservation, c ContainerObservation, 
 		case c.Waiting == "ErrImagePull" || c.Waiting == "RegistryUnavailable":
 			return nil, time.Time{} // the kubelet's first try; ImagePullBackOff is its next word
 		}
-		return &cause, later(pod.CreatedAt, applied).Add(uncertainFor)
+		return &cause, later(pod.CreatedAt, since).Add(uncertainFor)
 	case "CreateContainerConfigError", "CreateContainerError", "RunContainerError", "PreCreateHookError", "PostStartHookError":
 		cause.Kind = CauseConfig
 		cause.Message = fmt.Sprintf("%s: the container cannot be started: %s", service, orElse(c.Message, c.Waiting))
-		cause.Next = "check the command (run) and the env of the service in inhaul.yaml"
+		cause.Next = "check the command (run) and its env in inhaul.yaml"
 		if says(c.Message, "failed to sync", "timed out", "deadline exceeded") { // the kubelet's caches, a busy node
-			return &cause, later(c.WaitingSince, later(pod.CreatedAt, applied)).Add(uncertainFor)
+			return &cause, later(c.WaitingSince, later(pod.CreatedAt, since)).Add(uncertainFor)
 		}
 		return &cause, time.Time{}
+	}
+	return nil, time.Time{}
+}
+
+// containerCause judges what the kubelet says of one container of a service; see
+// waitingCause for certainAt.
+func containerCause(service string, pod PodObservation, c ContainerObservation, applied time.Time) (known *Cause, certainAt time.Time) {
+	if cause, certainAt := waitingCause(service, pod, c, applied); cause != nil {
+		return cause, certainAt
 	}
 	if !crashed(pod, c, applied) {
 		return nil, time.Time{}
 	}
-	return crash(cause, c), time.Time{}
+	how, next := howEnded(c)
+	if c.EndReason == "Completed" {
+		how, next = "exit code 0: a service has to keep running", "check the command (run): it ended by itself"
+	}
+	return &Cause{
+		Kind: CauseCrash, Service: service, Pod: pod.Name, Container: c.Name, ExitCode: c.ExitCode,
+		Message: fmt.Sprintf("%s: the container ended %d times, last with %s", service, c.Ended, how), Next: next,
+	}, time.Time{}
 }
 
 // hopelessPull reports whether a registry or the kubelet gave an answer that will
@@ -225,23 +268,16 @@ func crashed(pod PodObservation, c ContainerObservation, applied time.Time) bool
 	return c.Ended-c.EndedBefore >= maxEnds && !c.Running && !c.EndedAt.Before(second)
 }
 
-// crash completes the cause of a container that crashed.
-func crash(cause Cause, c ContainerObservation) *Cause {
-	cause.Kind = CauseCrash
-	how := fmt.Sprintf("exit code %d", c.ExitCode)
-	cause.Next = "read the log below; run the image locally with the same env"
+// howEnded tells a container's last end, and what to do about it.
+func howEnded(c ContainerObservation) (how, next string) {
+	next = "read the log below; run the image locally with the same env"
 	switch {
 	case c.EndReason == "OOMKilled":
-		how = "out of memory (OOMKilled)"
-		cause.Next = "raise memory of the service in inhaul.yaml, or make it need less"
-	case c.EndReason == "Completed":
-		how = "exit code 0: a service has to keep running"
-		cause.Next = "check the command (run): it ended by itself"
+		return "out of memory (OOMKilled)", "raise memory in inhaul.yaml, or make it need less"
 	case c.ExitCode > 128: // 128 + signal, as a shell has it
-		how = fmt.Sprintf("exit code %d (signal %d)", c.ExitCode, c.ExitCode-128)
+		return fmt.Sprintf("exit code %d (signal %d)", c.ExitCode, c.ExitCode-128), next
 	}
-	cause.Message = fmt.Sprintf("%s: the container ended %d times, last with %s", cause.Service, c.Ended, how)
-	return &cause
+	return fmt.Sprintf("exit code %d", c.ExitCode), next
 }
 
 // podCause judges a pod that is not Ready by the time it had.
@@ -250,16 +286,7 @@ func podCause(service string, pod PodObservation, readyTimeout time.Duration, ap
 		return nil
 	}
 	if pod.Unschedulable != "" {
-		since := later(pod.UnschedulableSince, applied)
-		if now.Sub(since) >= unschedulableAfter {
-			return &Cause{
-				Kind: CauseUnschedulable, Service: service, Pod: pod.Name,
-				Message: fmt.Sprintf("%s: no node takes the pod: %s", service, pod.Unschedulable),
-				Next:    "ask for less cpu or memory in inhaul.yaml, or add nodes",
-			}
-		}
-		v.recheck(since.Add(unschedulableAfter))
-		return nil
+		return unschedulableCause(service, pod, applied, now, v)
 	}
 	since := later(pod.CreatedAt, applied)
 	if now.Sub(since) >= readyTimeout {
@@ -274,6 +301,23 @@ func podCause(service string, pod PodObservation, readyTimeout time.Duration, ap
 		return cause
 	}
 	v.recheck(since.Add(readyTimeout))
+	return nil
+}
+
+// unschedulableCause judges a pod that the scheduler may have no node for.
+func unschedulableCause(service string, pod PodObservation, applied, now time.Time, v *Verdict) *Cause {
+	if pod.Unschedulable == "" {
+		return nil
+	}
+	since := later(pod.UnschedulableSince, applied)
+	if now.Sub(since) >= unschedulableAfter {
+		return &Cause{
+			Kind: CauseUnschedulable, Service: service, Pod: pod.Name,
+			Message: fmt.Sprintf("%s: no node takes the pod: %s", service, pod.Unschedulable),
+			Next:    "ask for less cpu or memory in inhaul.yaml, or add nodes",
+		}
+	}
+	v.recheck(since.Add(unschedulableAfter))
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -71,6 +72,8 @@ func TestJudgeSuccess(t *testing.T) {
 		{"no pod has been made yet", web, []ServiceObservation{with(observed("web"), func(s *ServiceObservation) { s.Desired = 1 })}, time.Second, false, 0, noPodsAfter, "web 0/1"},
 		{"a pod that is being deleted counts for nothing", web, []ServiceObservation{with(observed("web", readyPod("a", time.Second), deleting), func(s *ServiceObservation) { s.Desired = 1 })}, 2 * time.Second, true, time.Second, 0, "web 1/1"},
 		{"a deleted pod is no replacement for a missing one", web, []ServiceObservation{observed("web", readyPod("a", time.Second), deleting)}, 2 * time.Second, false, 0, 0, "web 1/2"},
+		{"a job keeps no pods", shop(spec.Job, spec.Web), []ServiceObservation{observed("web", readyPod("a", time.Second)), {Name: "job", Desired: 1}}, 2 * time.Second, true, time.Second, 0, "web 1/1"},
+		{"an app of jobs alone is live once it is written", shop(spec.Job), nil, time.Second, true, 0, 0, ""},
 		{"one crash may be bad luck", web, []ServiceObservation{observed("web", stuckPod("a", ContainerObservation{Waiting: "CrashLoopBackOff", Ended: 1, ExitCode: 3}))}, 2 * time.Second, false, 0, spec.DefaultHealthTimeout, "web 0/1"},
 		{"a worker has not settled", worker, []ServiceObservation{observed("worker", readyPod("a", time.Second))}, 2 * time.Second, false, 0, time.Second + settleTime, "worker 0/1"},
 		{"a worker has settled", worker, []ServiceObservation{observed("worker", readyPod("a", time.Second))}, time.Second + settleTime, true, time.Second, 0, "worker 1/1"},
@@ -163,6 +166,66 @@ func TestJudgeFailure(t *testing.T) {
 				t.Errorf("got %+v, want kind %s of web with %q next", *got.Cause, test.want, test.next)
 			}
 		})
+	}
+}
+
+// TestJudgeAServiceThatScales is about pods that its scaler adds while it rolls
+// out, beyond those that the release has to have.
+func TestJudgeAServiceThatScales(t *testing.T) {
+	t.Parallel()
+	scaled := shop(spec.Web)
+	scaled.App.Services[0].Scale = spec.Scale{Min: 2, Max: 10}
+	homeless := stuckPod("c", ContainerObservation{})
+	homeless.Containers, homeless.Unschedulable, homeless.UnschedulableSince = nil, "0/3 nodes are available", after(time.Second)
+	two := []PodObservation{readyPod("a", time.Second), readyPod("b", time.Second)}
+	crashing := stuckPod("d", ContainerObservation{Ended: 2, ExitCode: 1})
+	old := observed("web", append(two, homeless)...)
+	old.Old = 1
+	serving := observed("web", append(two, homeless)...)
+	serving.Endpoints = 1
+	quota := observed("web", two...)
+	quota.Desired, quota.Refused = 3, "exceeded quota: team"
+	const late = time.Second + unschedulableAfter
+	for _, test := range []struct {
+		name    string
+		release Release
+		service ServiceObservation
+		now     time.Duration
+		done    bool
+		cause   CauseKind
+	}{
+		{"every pod that the scaler wants is ready", scaled, observed("web", append(two, readyPod("c", time.Second))...), 2 * time.Second, true, ""},
+		{"one of them may still come up", scaled, observed("web", append(two, homeless)...), 2 * time.Second, false, ""},
+		{"one of them finds no node", scaled, observed("web", append(two, homeless)...), late, true, ""},
+		{"one of them is over the quota, perhaps for a moment", scaled, quota, 2 * time.Second, false, ""},
+		{"one of them is over the quota", scaled, quota, uncertainFor, true, ""},
+		{"fewer than the release has to have", scaled, observed("web", two[0], homeless), late, true, CauseUnschedulable},
+		{"an old pod cannot go", scaled, old, late, true, CauseUnschedulable},
+		{"an old pod still serves", scaled, serving, late, true, CauseUnschedulable},
+		{"one of them crashes", scaled, observed("web", append(two, homeless, crashing)...), late, true, CauseCrash},
+		{"one of them crashes, and more are over the quota", scaled, func() ServiceObservation { q := quota; q.Pods = append(two, crashing); return q }(), late, true, CauseCrash},
+		{"a service that does not scale", shop(spec.Web), observed("web", append(two, homeless)...), late, true, CauseUnschedulable},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			got := Judge(test.release, Observation{Services: []ServiceObservation{test.service}}, noon(), after(test.now))
+			kind := CauseKind("")
+			if got.Cause != nil {
+				kind = got.Cause.Kind
+			}
+			if got.Done != test.done || kind != test.cause {
+				t.Errorf("got done %t, cause %+v; want %t, %q", got.Done, got.Cause, test.done, test.cause)
+			}
+		})
+	}
+}
+
+func TestJobsHaveNoRow(t *testing.T) {
+	t.Parallel()
+	r := shop(spec.Job, spec.Web)
+	got := serviceStatus(r, Observation{Services: []ServiceObservation{{Name: "job", Desired: 1}, observed("web", readyPod("a", 0))}})
+	if want := []ServiceStatus{{Name: "web", Desired: 1, Ready: 1}}; !slices.Equal(got, want) {
+		t.Errorf("got %+v, want %+v", got, want)
 	}
 }
 

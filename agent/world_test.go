@@ -25,18 +25,23 @@ type world struct {
 	dieBefore bool // before the call has done anything, else after
 	die       context.CancelFunc
 
+	born      time.Time // when its first agent started, at lunch
 	app       App
+	others    []App             // beside it, without intents
 	envelopes map[string][]byte // by tag
 	notices   []Notice
 	releases  []Release
 	changed   chan Line
 	version   int
-	live      map[string]string // service object to image: what Apply wrote last
-	applied   []int             // release numbers in the order of Apply
-	broken    map[string]bool   // images whose pods crash
-	checks    map[string]Check  // by external ID
-	made      int               // check runs created
-	mute      bool              // there is no GitHub App
+	live      map[string]string    // service object to image: what Apply wrote last
+	applied   []int                // release numbers in the order of Apply
+	broken    map[string]bool      // images whose pods crash
+	refused   map[string]*Rejected // by image: Apply says so
+	tasks     map[string]task      // by image: how its predeploy goes
+	jobs      map[int]*job         // by release number; made by StartPredeploy
+	checks    map[string]Check     // by external ID
+	made      int                  // check runs created
+	mute      bool                 // there is no GitHub App
 
 	pruned []Object
 	// What a test has the world do instead; nil: nothing special.
@@ -53,7 +58,7 @@ func newWorld(tb testing.TB) *world {
 	tb.Helper()
 	return &world{
 		app: testApp(tb), envelopes: map[string][]byte{}, live: map[string]string{}, broken: map[string]bool{},
-		checks: map[string]Check{}, changed: make(chan Line, 1000),
+		refused: map[string]*Rejected{}, tasks: map[string]task{}, jobs: map[int]*job{}, checks: map[string]Check{}, changed: make(chan Line, 1000),
 	}
 }
 
@@ -86,7 +91,10 @@ func (w *world) publish(tb testing.TB, r run) {
 	w.notices = append(w.notices, Notice{Tag: tag, Environment: "production", IssuedAt: r.issuedAt, DigestPrefix: prefix(digest)})
 }
 
-func (w *world) List(ctx context.Context, _ string) (all []Notice, err error) {
+func (w *world) List(ctx context.Context, repository string) (all []Notice, err error) {
+	if repository != w.app.Intents {
+		return nil, nil
+	}
 	err = w.call(ctx, func() error { all = slices.Clone(w.notices); return nil })
 	return all, err
 }
@@ -101,7 +109,7 @@ func (w *world) Apps() []App {
 	defer w.mu.Unlock()
 	app := w.app
 	app.Status.Lines, app.Status.Refusals = slices.Clone(app.Status.Lines), slices.Clone(app.Status.Refusals)
-	return []App{app}
+	return append([]App{app}, w.others...)
 }
 
 func (w *world) UpdateApp(ctx context.Context, _ string, change func(*AppStatus)) error {
@@ -153,7 +161,7 @@ func (w *world) Releases(line Line) []Release {
 
 func (w *world) Changed() <-chan Line { return w.changed }
 
-func (w *world) Objects(r Release) (objects []Object, err error) {
+func (w *world) Objects(_ context.Context, r Release) (objects []Object, err error) {
 	for _, s := range r.App.Services {
 		objects = append(objects, Object{Kind: "Deployment", Name: s.Name}, Object{Kind: "ConfigMap", Name: s.Name + "-" + s.Env["RUN"]})
 	}
@@ -167,11 +175,14 @@ func (w *world) Apply(ctx context.Context, r Release) (inventory []Object, err e
 		}
 	}
 	err = w.call(ctx, func() error {
+		if rejected := w.refused[r.Image]; rejected != nil {
+			return rejected
+		}
 		w.applied = append(w.applied, r.Number)
 		for _, s := range r.App.Services {
 			w.live[s.Name] = r.Image
 		}
-		inventory, _ = w.Objects(r)
+		inventory, _ = w.Objects(ctx, r)
 		return nil
 	})
 	if err == nil && w.onWrite != nil {
@@ -209,6 +220,9 @@ func (w *world) Prune(ctx context.Context, _ Release, gone, _ []Object) ([]Objec
 		w.pruned = append(w.pruned, gone...)
 		for _, o := range gone {
 			delete(w.live, o.Name)
+			for _, j := range w.jobs {
+				j.gone = j.gone || o == j.object
+			}
 		}
 		return nil
 	})
@@ -263,25 +277,29 @@ func (w *world) died() bool {
 }
 
 // run lets an agent work on the world until it dies or has settled. Inside a synctest bubble that takes no time.
-func (w *world) run() { w.runUntil(minutes(60).Add(settled), nil) }
+func (w *world) run() { w.runUntil(w.now().Add(settled), nil) }
 
-// runUntil lets an agent work on the world from 13:00 on until the given time,
-// beside whatever happens meanwhile.
+// now is the world's time: lunch when its first agent started.
+func (w *world) now() time.Time {
+	if w.born.IsZero() {
+		w.born = time.Now()
+	}
+	return lunch().Add(time.Since(w.born))
+}
+
+// runUntil lets an agent work on the world, from lunch on or from where the last
+// one left it, until the given time, beside whatever happens meanwhile.
 func (w *world) runUntil(end time.Time, meanwhile func()) {
-	start := time.Now()
-	ctx, cancel := context.WithTimeout(context.Background(), end.Sub(minutes(60)))
+	ctx, cancel := context.WithTimeout(context.Background(), end.Sub(w.now()))
 	defer cancel()
 	w.mu.Lock()
 	w.die = cancel
 	w.mu.Unlock()
-	ports := Ports{Registry: w, Keys: w, Apps: w, Releases: w, Reader: w, Planner: w, Cluster: w, Cleaner: w, Witness: w}
+	ports := Ports{Registry: w, Keys: w, Apps: w, Releases: w, Reader: w, Planner: w, Cluster: w, Predeploys: w, Cleaner: w, Witness: w}
 	if !w.mute {
 		ports.Checks = w
 	}
-	a := New(ports, Config{
-		PollInterval: 10 * time.Second, Logger: slog.New(slog.DiscardHandler),
-		Now: func() time.Time { return minutes(60).Add(time.Since(start)) },
-	})
+	a := New(ports, Config{PollInterval: 10 * time.Second, Logger: slog.New(slog.DiscardHandler), Now: w.now})
 	if meanwhile != nil {
 		go meanwhile()
 	}

@@ -55,7 +55,7 @@ func readExample(t *testing.T) example {
 	}
 	x.app = agent.App{Name: app.Name, Intents: app.Spec.Intents, Images: app.Spec.Images}
 	for _, e := range app.Spec.Environments {
-		x.app.Environments = append(x.app.Environments, agent.Environment(e))
+		x.app.Environments = append(x.app.Environments, agent.Environment{Name: e.Name, Namespace: e.Namespace, Production: e.Production, URL: e.URL, Domains: e.Domains, Routing: agent.Routing(e.Routing)})
 	}
 	for _, r := range app.Spec.Rules {
 		x.app.Rules = append(x.app.Rules, agent.Rule(r))

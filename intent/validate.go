@@ -61,6 +61,8 @@ func (p Predicate) validateKind(image string) error {
 			want = "an image, a spec and no rollbackTo"
 		} else if p.Spec.Name != p.App || len(p.Spec.Services) == 0 {
 			want = "a spec of the same app with at least one service"
+		} else if err := p.Spec.Validate(); err != nil {
+			return fmt.Errorf("%w: spec: %w", ErrMalformed, err)
 		}
 	case Rollback:
 		if hasImage || hasSpec || p.RollbackTo < 1 {

@@ -32,3 +32,10 @@ func (p *parser) looksLikeCredential(value string) (what string, found bool) {
 	}
 	return "", false
 }
+
+// Credentials returns a function that says what a value seems to hold if it has
+// a shape that only secrets have. Who repeats the value in a message undoes it.
+func Credentials() func(value string) (what string, found bool) {
+	p := &parser{credentials: credentials()}
+	return p.looksLikeCredential
+}

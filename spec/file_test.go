@@ -4,8 +4,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/google/go-cmp/cmp"
 )
 
 func parsed(t *testing.T, text string) *File {
@@ -17,11 +15,11 @@ func parsed(t *testing.T, text string) *File {
 	return f
 }
 
-const shop = "app: shop\nservices: {web: {type: web}}\n"
+const onlyWeb = "app: shop\nservices: {web: {type: web}}\n"
 
 func TestEnvironmentOfARef(t *testing.T) {
 	t.Parallel()
-	declared := parsed(t, shop+`environments:
+	declared := parsed(t, onlyWeb+`environments:
   hotfix: {branch: hotfix/urgent}
   preview: {branch: "*"}
   production: {branch: main}
@@ -43,8 +41,8 @@ func TestEnvironmentOfARef(t *testing.T) {
 		{declared, "refs/heads/", ""},
 		{declared, "refs/tags/main", ""},
 		{declared, "main", ""},
-		{parsed(t, shop), "refs/heads/main", "production"},
-		{parsed(t, shop), "refs/heads/develop", ""},
+		{parsed(t, onlyWeb), "refs/heads/main", "production"},
+		{parsed(t, onlyWeb), "refs/heads/develop", ""},
 	} {
 		got, ok := c.file.Environment(c.ref)
 		if got != c.want || ok != (c.want != "") {
@@ -62,36 +60,4 @@ func TestMatchesIsNotExponential(t *testing.T) {
 	if took := time.Since(start); took > 5*time.Second {
 		t.Errorf("got %v, want well below 5 s", took)
 	}
-}
-
-func TestResolve(t *testing.T) {
-	t.Parallel()
-	t.Run("says which environments there are", func(t *testing.T) {
-		t.Parallel()
-		_, err := parsed(t, shop).Resolve("prodution")
-		want := `unknown environment "prodution" (did you mean "production"?): the file has production`
-		if err == nil || err.Error() != want {
-			t.Errorf("got %v, want %s", err, want)
-		}
-	})
-	t.Run("shares no memory with the file", func(t *testing.T) {
-		t.Parallel()
-		f := parsed(t, "app: shop\nenv: {A: one}\nservices: {web: {type: web, run: [a, b]}}\n")
-		first, err := f.Resolve("production")
-		if err != nil {
-			t.Fatal(err)
-		}
-		first.Services[0].Env["A"], first.Services[0].Run.Exec[0] = "changed", "changed"
-		second, err := f.Resolve("production")
-		if err != nil {
-			t.Fatal(err)
-		}
-		want := Service{
-			Name: "web", Type: Web, Run: Command{Exec: []string{"a", "b"}}, Port: DefaultPort, Replicas: DefaultReplicas,
-			CPU: DefaultCPU, Memory: DefaultMemory, Env: map[string]string{"A": "one"},
-		}
-		if diff := cmp.Diff(want, second.Services[0]); diff != "" {
-			t.Errorf("got +, want -\n%s", diff)
-		}
-	})
 }

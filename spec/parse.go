@@ -21,36 +21,19 @@ const (
 	maxMergeDepth = 8      // "<<" inside what "<<" names
 )
 
-// Parse reads inhaul.yaml strictly: every key is known, every value has its
-// type and its bounds. It returns all mistakes at once, as Errors; name is what
-// they call the file.
-func Parse(name string, data []byte) (*File, error) {
-	p := &parser{file: name, credentials: credentials(), marks: map[string]*yaml.Node{}}
-	root := p.load(data)
-	if root == nil {
-		return nil, p.errs
-	}
-	var f File
-	top := entry{key: &yaml.Node{Line: 1, Column: 1}, value: root}
-	readLevel(p, top, fileKeys(), &f)
-	if !p.stopped {
-		p.check(&f)
-	}
-	if len(p.errs) > 0 {
-		p.errs.sort()
-		return nil, p.errs
-	}
-	return &f, nil
-}
-
 // parser collects the mistakes of one file.
 type parser struct {
 	file        string
 	errs        Errors
 	credentials []credential
 	marks       map[string]*yaml.Node // path to key, for checks that need several values
+	typed       []row                 // see typedKeys
 	visits      int
 	stopped     bool // too much to read; what follows is unreliable
+}
+
+func newParser(name string) *parser {
+	return &parser{file: name, credentials: credentials(), marks: map[string]*yaml.Node{}}
 }
 
 // fail records a mistake at n.
@@ -66,7 +49,7 @@ func (p *parser) failAt(line, column int, format string, args ...any) {
 
 // load returns the root of the only document in data, or nil after recording
 // why there is none.
-func (p *parser) load(data []byte) *yaml.Node {
+func (p *parser) load(data []byte) *entry {
 	if len(data) > MaxFileBytes {
 		p.failAt(1, 1, "the file has %d bytes, want at most %d", len(data), MaxFileBytes)
 		return nil
@@ -93,7 +76,7 @@ func (p *parser) load(data []byte) *yaml.Node {
 		p.syntaxError(data, err)
 		return nil
 	}
-	return document.Content[0]
+	return &entry{key: &yaml.Node{Line: 1, Column: 1}, value: document.Content[0]}
 }
 
 // badText returns the position of the first byte that no YAML text may hold.
@@ -203,7 +186,7 @@ func (p *parser) collect(n *yaml.Node, path string, seen map[string]*yaml.Node, 
 			continue
 		}
 		seen[key.Value] = key
-		at := strings.TrimPrefix(path+"/"+key.Value, "/")
+		at := below(path, key.Value)
 		p.marks[at] = n.Content[i]
 		*entries = append(*entries, entry{key: key, value: value, path: at})
 	}
@@ -256,4 +239,15 @@ func quoted(text string) string {
 		text = string(runes[:most-1]) + "…"
 	}
 	return strconv.Quote(text)
+}
+
+// below returns the path of what stands below another one.
+func below(path string, names ...string) string {
+	for _, name := range names {
+		if path != "" {
+			path += "/"
+		}
+		path += name
+	}
+	return path
 }

@@ -3,62 +3,81 @@ package spec
 import (
 	"fmt"
 	"maps"
-	"slices"
+	"regexp"
 	"strings"
 )
 
+// previewEnvironment is the environment that says what every preview of a pull
+// request says differently. A preview itself is called pr-N.
+const previewEnvironment = "preview"
+
+var previewName = regexp.MustCompile(`^pr-[1-9][0-9]{0,9}$`)
+
 // Resolve returns the app as it is meant in environment: overrides applied,
-// defaults filled in, services sorted by name. Of two values for one
-// environment variable the more special wins: the file's, then the service's,
-// then the environment's, then the one of the service in the environment. The
-// result shares no memory with f.
+// defaults filled in, services sorted by name. Of two values for one variable,
+// whether in env or in secrets, the more special wins: the file's, then the
+// service's, then the environment's, then the one of the service in the
+// environment. What means the same resolves to the same App. The result shares
+// no memory with f.
+//
+// A preview of a pull request is called pr-N. It is resolved for the environment
+// "preview" if the file has that, and for none otherwise. It alone has
+// databases, seed and teardown; the variables of its databases take the place of
+// all others of these names; and it has no domains, which all previews would
+// have to share.
 func (f *File) Resolve(environment string) (App, error) {
+	if previewName.MatchString(environment) {
+		return f.preview(), nil
+	}
 	environments := f.environments()
 	e, ok := environments[environment]
 	if !ok {
-		known := slices.Sorted(maps.Keys(environments))
+		known := sortedKeys(environments)
 		return App{}, fmt.Errorf("unknown environment %q%s: the file has %s",
 			environment, didYouMean(environment, known), strings.Join(known, ", "))
 	}
-	app := App{Name: f.App}
-	for _, name := range slices.Sorted(maps.Keys(f.Services)) {
-		d := f.Services[name]
-		s := Service{Name: name, Type: d.Type, Replicas: DefaultReplicas, CPU: DefaultCPU, Memory: DefaultMemory}
-		if d.Type == Web {
-			s.Port = DefaultPort
-		}
-		s.Env = merged(f.Env, d.Env, e.Env, e.Services[name].Env)
-		d.apply(&s)
-		e.Services[name].apply(&s)
-		app.Services = append(app.Services, s)
-	}
-	return app, nil
+	return f.resolve(e, nil), nil
 }
 
-// apply puts what s says into service; the environment variables are merged
-// elsewhere, because all levels take part in that.
-func (s Settings) apply(service *Service) {
-	if s.Run != nil {
-		service.Run = Command{Shell: s.Run.Shell, Exec: slices.Clone(s.Run.Exec)}
+// preview returns the app as it is meant in a preview of a pull request.
+func (f *File) preview() App {
+	databases, variables := f.databases()
+	app := f.resolve(f.Environments[previewEnvironment], variables)
+	app.Databases = databases
+	common := variablesOf{}.with(f.Env, f.Secrets).with(f.Environments[previewEnvironment].Env, f.Environments[previewEnvironment].Secrets).lacking(variables)
+	app.Seed = f.Seed.task(common)
+	app.Teardown = f.Teardown.task(common)
+	for i := range app.Services {
+		app.Services[i].Domains = nil
 	}
-	if s.Port != nil {
-		service.Port = *s.Port
+	return app
+}
+
+// resolve returns what every environment has of the app; taken are variables
+// that get their values elsewhere.
+func (f *File) resolve(e Environment, taken []string) App {
+	app := App{Name: f.App, Buildpacks: f.Build.Method == BuildBuildpacks}
+	for _, name := range sortedKeys(f.Services) {
+		if !e.has(name) {
+			continue
+		}
+		d, over := f.Services[name], e.Services[name]
+		s := d.with(over.Settings).service(name, d.Type)
+		v := variablesOf{}.with(f.Env, f.Secrets).with(d.Env, d.Secrets).with(e.Env, e.Secrets).with(over.Env, over.Secrets).lacking(taken)
+		s.Env, s.Secrets = v.env, v.secrets
+		app.Services = append(app.Services, s)
 	}
-	if s.Replicas != nil {
-		service.Replicas = *s.Replicas
+	predeploy := f.Predeploy
+	if e.Predeploy != nil {
+		var all TaskSettings
+		if predeploy != nil {
+			all = *predeploy
+		}
+		all = all.with(*e.Predeploy)
+		predeploy = &all
 	}
-	if s.CPU != "" {
-		service.CPU = s.CPU
-	}
-	if s.Memory != "" {
-		service.Memory = s.Memory
-	}
-	if s.Health.Path != "" {
-		service.Health.Path = s.Health.Path
-	}
-	if s.Health.Timeout != "" {
-		service.Health.Timeout = s.Health.Timeout
-	}
+	app.Predeploy = predeploy.task(variablesOf{}.with(f.Env, f.Secrets).with(e.Env, e.Secrets).lacking(taken))
+	return app
 }
 
 // merged returns the union of levels, in which later ones win; nil if it is

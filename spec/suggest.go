@@ -3,6 +3,7 @@ package spec
 import (
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // didYouMean returns ` (did you mean "…"?)` with the closest of known, or
@@ -13,6 +14,9 @@ func didYouMean(word string, known []string) string {
 		return "" // no slip, and the distance costs the product of the lengths
 	}
 	for _, k := range known {
+		if strings.EqualFold(word, k) {
+			return fmt.Sprintf(" (did you mean %q?)", k)
+		}
 		// One slip per three letters: "env" is not meant by "run".
 		if d := editDistance(word, k); d < distance && d*3 <= max(len(word), len(k)) {
 			best, distance = k, d

@@ -2,26 +2,22 @@ package spec
 
 import (
 	"fmt"
-	"path"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"go.yaml.in/yaml/v3"
 )
 
 // The bounds of what a file may say.
 const (
-	maxLabelBytes    = 40 // with a suffix of ours it stays a DNS label of 63
-	maxNames         = 50 // services of a file, environments of a file
-	maxReplicas      = 1000
-	maxTextBytes     = 4 << 10
-	maxListItems     = 100
-	maxEnvBytes      = 32 << 10 // one value
-	minHealthTimeout = time.Second
-	maxHealthTimeout = time.Hour
+	maxLabelBytes = 40 // with a suffix of ours it stays a DNS label of 63
+	maxNames      = 50 // services of a file, environments of a file
+	maxReplicas   = 1000
+	maxTextBytes  = 4 << 10
+	maxListItems  = 100
+	maxEnvBytes   = 32 << 10 // one value
 )
 
 // scalar returns the literal text of e's value, so that 1.10 stays "1.10"; ok
@@ -45,7 +41,7 @@ func (p *parser) scalar(e entry, want string) (n *yaml.Node, ok bool) {
 	return n, true
 }
 
-// text returns a non-empty string on one line.
+// text returns a non-empty string.
 func (p *parser) text(e entry) string {
 	n, ok := p.scalar(e, "text")
 	switch {
@@ -63,112 +59,173 @@ func (p *parser) text(e entry) string {
 	return ""
 }
 
-// label returns a name that Kubernetes takes for everything made from it.
-func (p *parser) label(e entry) string {
-	text := p.text(e)
-	if text == "" {
-		return ""
-	}
-	if problem := labelProblem(text); problem != "" {
-		p.fail(e.value, "%s: %s", e.key.Value, problem)
-	}
-	return text
+// text is a value of any text.
+func text() value[string] {
+	return textIn("text", "", nil)
 }
 
-// labelProblem says what keeps name from being a DNS label (RFC 1035, so that a
-// Service may have it), or nothing.
-func labelProblem(name string) string {
+// textIn is a value of text that check takes as it returns it; pattern is what
+// an editor can know of that.
+func textIn(words, pattern string, check func(text string) (string, error)) value[string] {
+	return value[string]{
+		shape: shape{words: words, schema: func(*schema) object {
+			o := object{"type": "string", "minLength": 1, "maxLength": maxTextBytes}
+			if pattern != "" {
+				o["pattern"] = pattern
+			}
+			return o
+		}},
+		parse: func(p *parser, e entry) string {
+			text := p.text(e)
+			if text == "" || check == nil {
+				return text
+			}
+			checked, err := check(text)
+			if err != nil {
+				p.fail(e.value, "%s: %v", e.key.Value, err)
+			}
+			return checked
+		},
+	}
+}
+
+func labelSchema() object {
+	return object{"type": "string", "pattern": labelPattern, "maxLength": maxLabelBytes}
+}
+
+// label is a value of a name that Kubernetes takes for everything made from it.
+func label() value[string] {
+	return value[string]{
+		shape: shape{words: "name", schema: func(*schema) object { return labelSchema() }},
+		parse: func(p *parser, e entry) string {
+			text := p.text(e)
+			if _, err := checkLabel(text); text != "" && err != nil {
+				p.fail(e.value, "%s: %v", e.key.Value, err)
+			}
+			return text
+		},
+	}
+}
+
+// checkLabel refuses what is no DNS label (RFC 1035, so that a Service may have
+// it).
+func checkLabel(name string) (string, error) {
 	if len(name) > maxLabelBytes {
-		return fmt.Sprintf("want at most %d characters, got %d", maxLabelBytes, len(name))
+		return "", fmt.Errorf("want at most %d characters, got %d", maxLabelBytes, len(name))
 	}
-	ok := name != "" && name[0] >= 'a' && name[0] <= 'z' && name[len(name)-1] != '-'
-	for _, r := range name {
-		ok = ok && (r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '-')
+	if !labelShape.MatchString(name) {
+		return "", fmt.Errorf("want lower-case letters, digits and inner hyphens, a letter first, got %s", quoted(name))
 	}
-	if !ok {
-		return fmt.Sprintf("want lower-case letters, digits and inner hyphens, a letter first, got %s", quoted(name))
-	}
-	return ""
+	return name, nil
 }
 
-func (p *parser) serviceType(e entry) ServiceType {
-	text := p.text(e)
-	switch t := ServiceType(text); t {
-	case Web, Worker, "":
-		return t
+// oneOf is a value of one of a few words.
+func oneOf[V ~string](words ...V) value[V] {
+	list := make([]string, len(words))
+	for i, w := range words {
+		list[i] = string(w)
 	}
-	p.fail(e.value, "%s: want web or worker, got %s%s", e.key.Value, quoted(text), didYouMean(text, []string{string(Web), string(Worker)}))
-	return ""
-}
-
-// whole returns a parser of whole numbers within bounds.
-func whole(least, most int) func(*parser, entry) *int {
-	return func(p *parser, e entry) *int {
-		want := fmt.Sprintf("a whole number from %d to %d", least, most)
-		n, ok := p.scalar(e, want)
-		if !ok {
-			return nil
-		}
-		v, err := strconv.Atoi(n.Value)
-		if err != nil || n.Tag != "!!int" || v < least || v > most {
-			p.fail(e.value, "%s: want %s, got %s", e.key.Value, want, quoted(n.Value))
-			return nil
-		}
-		return &v
-	}
-}
-
-// quantity returns a parser of what parse takes, written as a number or text.
-func quantity(parse func(string) (string, error)) func(*parser, entry) string {
-	return func(p *parser, e entry) string {
-		n, ok := p.scalar(e, "a quantity")
-		if !ok {
+	return value[V]{
+		shape: shape{words: joined(list, "or"), schema: func(*schema) object { return object{"enum": list} }},
+		parse: func(p *parser, e entry) V {
+			text := p.text(e)
+			if text == "" || slices.Contains(list, text) {
+				return V(text)
+			}
+			p.fail(e.value, "%s: want %s, got %s%s", e.key.Value, joined(list, "or"), quoted(text), didYouMean(text, list))
 			return ""
-		}
-		q, err := parse(n.Value)
-		if err != nil {
-			p.fail(e.value, "%s: %v", e.key.Value, err)
-		}
-		return q
+		},
 	}
 }
 
-func (p *parser) duration(e entry) string {
-	n, ok := p.scalar(e, "a duration")
-	if !ok {
-		return ""
+// joined returns words as a sentence has them: "a, b or c".
+func joined(words []string, last string) string {
+	if len(words) < 2 {
+		return strings.Join(words, "")
 	}
-	switch d, err := time.ParseDuration(n.Value); {
-	case err != nil:
-		p.fail(e.value, "%s: want a duration such as 90s or 2m, got %s", e.key.Value, quoted(n.Value))
-	case d < minHealthTimeout || d > maxHealthTimeout:
-		p.fail(e.value, "%s: want 1s to 1h, got %s", e.key.Value, quoted(n.Value))
-	default:
-		return d.String() // one spelling, so that 60s and 1m are one intent
-	}
-	return ""
+	return strings.Join(words[:len(words)-1], ", ") + " " + last + " " + words[len(words)-1]
 }
 
-// command returns a string for the shell or a list to run as it stands.
-func (p *parser) command(e entry) *Command {
-	var c Command
-	if n := p.follow(e.value); n.Kind == yaml.SequenceNode {
-		for _, item := range p.items(e, n) {
-			c.Exec = append(c.Exec, p.text(item))
-		}
-	} else {
-		c.Shell = p.text(e)
+// whole is a value of a whole number within bounds.
+func whole(least, most int) value[*int] {
+	want := fmt.Sprintf("a whole number from %d to %d", least, most)
+	return value[*int]{
+		shape: shape{words: want, schema: func(*schema) object {
+			return object{"type": "integer", "minimum": least, "maximum": most}
+		}},
+		parse: func(p *parser, e entry) *int {
+			n, ok := p.scalar(e, want)
+			if !ok {
+				return nil
+			}
+			v, err := strconv.Atoi(n.Value)
+			if err != nil || n.Tag != "!!int" || v < least || v > most {
+				p.fail(e.value, "%s: want %s, got %s", e.key.Value, want, quoted(n.Value))
+				return nil
+			}
+			return &v
+		},
 	}
-	for _, part := range append(slices.Clone(c.Exec), c.Shell) {
-		p.refuseCredential(e, part)
+}
+
+// boolean is a value of true or false.
+func boolean() value[*bool] {
+	return value[*bool]{
+		shape: shape{words: "true or false", schema: func(*schema) object { return object{"type": "boolean"} }},
+		parse: func(p *parser, e entry) *bool {
+			n, ok := p.scalar(e, "true or false")
+			if !ok {
+				return nil
+			}
+			truth, said := truth(n)
+			if !said {
+				p.fail(e.value, "%s: want true or false, got %s", e.key.Value, quoted(n.Value))
+				return nil
+			}
+			return &truth
+		},
 	}
-	return &c
+}
+
+// truth returns what a YAML boolean says; ok is false for anything else.
+func truth(n *yaml.Node) (truth, ok bool) {
+	if n.Kind != yaml.ScalarNode || n.Tag != "!!bool" {
+		return false, false
+	}
+	return strings.EqualFold(n.Value, "true"), true
+}
+
+// list is a value of several of v, all different. An empty one says that there
+// are none, where a less special level says some.
+func list(v value[string], words string) value[[]string] {
+	return value[[]string]{
+		shape: shape{words: words, schema: func(d *schema) object {
+			return object{"type": "array", "items": v.schema(d), "maxItems": maxListItems, "uniqueItems": true}
+		}},
+		parse: func(p *parser, e entry) []string {
+			n := p.follow(e.value)
+			if n.Kind != yaml.SequenceNode {
+				p.fail(e.value, "%s: want a list, got %s", e.key.Value, kind(n))
+				return nil
+			}
+			all := []string{}
+			for _, item := range p.items(e, n, 0) {
+				one := v.parse(p, item)
+				if one != "" && slices.Contains(all, one) {
+					p.fail(item.value, "%s: %s is here twice", e.key.Value, quoted(one))
+					continue
+				}
+				all = append(all, one)
+			}
+			return all
+		},
+	}
 }
 
 // items returns the elements of the list n that e's value is.
-func (p *parser) items(e entry, n *yaml.Node) []entry {
-	if len(n.Content) == 0 || len(n.Content) > maxListItems {
-		p.fail(e.value, "%s: want 1 to %d items, got %d", e.key.Value, maxListItems, len(n.Content))
+func (p *parser) items(e entry, n *yaml.Node, least int) []entry {
+	if len(n.Content) < least || len(n.Content) > maxListItems {
+		p.fail(e.value, "%s: want %d to %d items, got %d", e.key.Value, least, maxListItems, len(n.Content))
 		return nil
 	}
 	items := make([]entry, len(n.Content))
@@ -180,87 +237,79 @@ func (p *parser) items(e entry, n *yaml.Node) []entry {
 	return items
 }
 
-// branches returns one branch or a list of them.
-func (p *parser) branches(e entry) []string {
-	list := []entry{e}
-	if n := p.follow(e.value); n.Kind == yaml.SequenceNode {
-		list = p.items(e, n)
-	} else {
-		p.marks[e.path+"/0"] = e.value
+// The shapes of values, compiled once; they never change.
+var (
+	labelShape = regexp.MustCompile(labelPattern)
+	envShape   = regexp.MustCompile(envPattern)
+	pathShape  = regexp.MustCompile(pathPattern)
+)
+
+const (
+	labelPattern = `^[a-z]([a-z0-9-]*[a-z0-9])?$`
+	envPattern   = `^[A-Za-z_][A-Za-z0-9_]*$`
+	pathPattern  = `^/[!-~]*$`
+
+	maxVariableBytes = 256 // the name of a variable
+)
+
+// variables is a value of environment variables or build arguments: text by
+// names.
+func variables() value[map[string]string] {
+	return value[map[string]string]{
+		shape: shape{words: "names and values", schema: func(*schema) object {
+			return variablesSchema(object{"type": []string{"string", "number", "boolean"}})
+		}},
+		parse: func(p *parser, e entry) map[string]string {
+			return p.variables(e, func(one entry) (string, bool) {
+				n, ok := p.scalar(one, `a value ("" for an empty one)`)
+				switch {
+				case !ok:
+					return "", false
+				case len(n.Value) > maxEnvBytes:
+					p.fail(one.value, "%s: want at most %d bytes, got %d", one.key.Value, maxEnvBytes, len(n.Value))
+					return "", false
+				}
+				p.refuseCredential(one, n.Value)
+				return n.Value, true
+			})
+		},
 	}
-	var branches []string
-	for _, item := range list {
-		branch := p.text(item)
-		switch {
-		case branch == "":
-		case strings.HasPrefix(branch, "refs/"):
-			p.fail(item.value, "%s: want a branch such as main, got the ref %s", e.key.Value, quoted(branch))
-		// https://git-scm.com/docs/git-check-ref-format, but for "*", which is ours
-		case strings.ContainsAny(branch, " \t\r\n~^:?[\\") || strings.Contains(branch, "..") || strings.Trim(branch, "/") != branch:
-			p.fail(item.value, "%s: %s cannot be a branch", e.key.Value, quoted(branch))
-		}
-		branches = append(branches, branch)
-	}
-	return branches
 }
 
-// buildContext returns a relative path. It may lead upwards, to the root of a
-// repository with several apps; that it stays inside is checked by who knows
-// where the file is.
-func (p *parser) buildContext(e entry) string {
-	text := p.text(e)
-	if path.IsAbs(text) || strings.ContainsAny(text, "\\\r\n") {
-		p.fail(e.value, "%s: want a path relative to the folder of %s, got %s", e.key.Value, p.file, quoted(text))
+func variablesSchema(value object) object {
+	return object{
+		"type": "object", "additionalProperties": value,
+		"propertyNames": object{"pattern": envPattern, "maxLength": maxVariableBytes},
 	}
-	return path.Clean(text)
 }
 
-// relativePath returns a path that stays inside the build's context by its own
-// words; symbolic links are the builder's business.
-func (p *parser) relativePath(e entry) string {
-	text := p.text(e)
-	if text == "" {
-		return ""
-	}
-	clean := path.Clean(text)
-	if path.IsAbs(text) || clean == ".." || strings.HasPrefix(clean, "../") || strings.ContainsAny(text, "\\\r\n") {
-		p.fail(e.value, "%s: want a path below the build's context, got %s", e.key.Value, quoted(text))
-	}
-	return clean
-}
-
-func (p *parser) urlPath(e entry) string {
-	text := p.text(e)
-	if text != "" && !regexp.MustCompile(`^/[!-~]*$`).MatchString(text) {
-		p.fail(e.value, "%s: want a URL path such as /healthz, got %s", e.key.Value, quoted(text))
-	}
-	return text
-}
-
-// env returns environment variables or build arguments: text by names.
-func (p *parser) env(e entry) map[string]string {
+// variables returns what read makes of the variables that e's value has.
+func (p *parser) variables(e entry, read func(one entry) (string, bool)) map[string]string {
 	entries, ok := p.mapping(e)
 	if !ok {
 		return nil
 	}
-	shape := regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
-	env := make(map[string]string, len(entries))
+	all := make(map[string]string, len(entries))
 	for _, one := range entries {
-		if name := one.key.Value; !shape.MatchString(name) || len(name) > 256 {
-			p.fail(one.key, "%s: want a name of letters, digits and _, no digit first, got %s", e.key.Value, quoted(name))
+		if _, err := checkVariable(one.key.Value); err != nil {
+			p.fail(one.key, "%s: %v", e.key.Value, err)
 			continue
 		}
-		n, ok := p.scalar(one, `a value ("" for an empty one)`)
-		switch {
-		case !ok:
-		case len(n.Value) > maxEnvBytes:
-			p.fail(one.value, "%s: want at most %d bytes, got %d", one.key.Value, maxEnvBytes, len(n.Value))
-		default:
-			env[one.key.Value] = n.Value
-			p.refuseCredential(one, n.Value)
+		if text, ok := read(one); ok {
+			all[one.key.Value] = text
 		}
 	}
-	return env
+	return all
+}
+
+// variable is a value of the name of an environment variable.
+func variable() value[string] { return textIn("name of a variable", envPattern, checkVariable) }
+
+func checkVariable(name string) (string, error) {
+	if !envShape.MatchString(name) || len(name) > maxVariableBytes {
+		return "", fmt.Errorf("want a name of letters, digits and _, no digit first, got %s", quoted(name))
+	}
+	return name, nil
 }
 
 // refuseCredential records a mistake if value seems to be a secret; the message

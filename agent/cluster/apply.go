@@ -4,15 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
+	"slices"
 
 	"golang.org/x/sync/errgroup"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/kubernetes/scheme"
 
 	"github.com/inhaul/inhaul/agent"
 	"github.com/inhaul/inhaul/agent/render"
@@ -21,12 +19,25 @@ import (
 // dryRunsAtOnce is how many dry runs of one release are on their way together.
 const dryRunsAtOnce = 4
 
-// maxRejection is how much of the API server's refusal is told.
-const maxRejection = 2048
-
-// Objects names the objects of r in the order in which they are written.
-func (c *Client) Objects(r agent.Release) ([]agent.Object, error) {
-	objects, err := rendered(r)
+// Objects names the objects of r in the order in which they are written. Secrets
+// are not among them: their names stand for their content, which nobody has read
+// yet.
+func (c *Client) Objects(ctx context.Context, r agent.Release) ([]agent.Object, error) {
+	if err := c.readable(r); err != nil {
+		return nil, err
+	}
+	if err := makeable(r); err != nil {
+		return nil, err
+	}
+	platform, err := c.platform(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	platform.Secrets = map[string]string{}
+	for _, h := range render.Holders(r.App) { // no other object's name depends on them
+		platform.Secrets[h.Name] = render.SecretName(r.Line.App, h.Name, "")
+	}
+	objects, err := rendered(r, platform, render.Objects)
 	if err != nil {
 		return nil, err
 	}
@@ -37,83 +48,233 @@ func (c *Client) Objects(r agent.Release) ([]agent.Object, error) {
 	return references, nil
 }
 
-// rendered are the objects of r; an error is a *agent.Rejected.
-func rendered(r agent.Release) ([]*unstructured.Unstructured, error) {
-	objects, err := render.Objects(r)
-	if err != nil {
-		return nil, &agent.Rejected{Object: agent.Object{Kind: "App", Namespace: r.Namespace, Name: r.Line.App}, Message: err.Error()}
+// makeable fails if r has what no render.Platform can have.
+func makeable(r agent.Release) error {
+	if len(r.App.Databases) > 0 {
+		return refused(r, "it has databases, which this version of the agent cannot make: take them out of inhaul.yaml")
 	}
-	return objects, nil
+	return nil
 }
 
-// Apply writes the release's objects and returns the inventory. All objects are
-// tried in a dry run first: *agent.Rejected says that one was refused and
-// nothing was written. Objects that are as they should be are not touched, and
-// each Deployment is written once: writing it twice within milliseconds makes
-// its controller lose status.
+// renderer is a function of package render.
+type renderer func(agent.Release, render.Platform) ([]*unstructured.Unstructured, error)
+
+// rendered are the objects that a renderer makes of r; an error is a
+// *agent.Rejected.
+func rendered(r agent.Release, on render.Platform, objects renderer) ([]*unstructured.Unstructured, error) {
+	all, err := objects(r, on)
+	if err != nil {
+		return nil, refused(r, err.Error())
+	}
+	return all, nil
+}
+
+// refused is the refusal of r as a whole.
+func refused(r agent.Release, why string) *agent.Rejected {
+	return &agent.Rejected{Object: agent.Object{Kind: "App", Namespace: r.Namespace, Name: r.Line.App}, Message: why}
+}
+
+// Apply writes the release's objects, all but its predeploy, and returns the
+// inventory: those objects, what r has in its inventory already, and what an
+// earlier attempt has left behind that no release knows of. All objects are tried
+// in a dry run first: *agent.Rejected says that one was refused or a secret is
+// missing, and nothing was written. Objects that are as they should be are not
+// touched, and each Deployment is written once: writing it twice within
+// milliseconds makes its controller lose status.
 //
-// Any other error may leave a part written; applying again completes it.
+// Any other error may leave a part written; applying again completes it. It may be
+// told: what looks like a secret is taken out of it.
 func (c *Client) Apply(ctx context.Context, r agent.Release) ([]agent.Object, error) {
-	objects, err := rendered(r)
-	if err != nil {
-		return nil, err
+	inventory, err := c.apply(ctx, r)
+	if rejected := (*agent.Rejected)(nil); err != nil && !errors.As(err, &rejected) {
+		err = &scrubbedError{text: redact(err.Error()), cause: err}
 	}
-	writes, err := c.plan(ctx, objects)
-	if apierrors.IsNotFound(err) { // the namespace was deleted since it was ensured
-		c.forgetNamespace(r.Namespace)
-		if err := c.ensureNamespace(ctx, r); err != nil {
-			return nil, err
-		}
-		writes, err = c.plan(ctx, objects)
-	}
-	if err != nil {
-		return nil, err
-	}
-	inventory := make([]agent.Object, 0, len(objects))
-	for i, u := range objects {
-		inventory = append(inventory, reference(u))
-		if !writes[i] {
-			continue
-		}
-		if _, err := c.patch(ctx, u, false); err != nil {
-			return nil, fmt.Errorf("applying %s %s: %w", u.GetKind(), u.GetName(), err)
-		}
-		c.log.Debug("object applied", "kind", u.GetKind(), "namespace", u.GetNamespace(), "name", u.GetName())
-	}
-	return inventory, nil
+	return inventory, err
 }
 
-// plan says for every object whether it has to be written.
-func (c *Client) plan(ctx context.Context, objects []*unstructured.Unstructured) ([]bool, error) {
-	writes := make([]bool, len(objects))
+func (c *Client) apply(ctx context.Context, r agent.Release) ([]agent.Object, error) {
+	if err := c.readable(r); err != nil {
+		return nil, err
+	}
+	holders := slices.DeleteFunc(render.Holders(r.App), isPredeploy)
+	p, err := c.prepare(ctx, r, holders, render.Objects)
+	if err != nil {
+		return nil, err
+	}
+	inventory, recorded := p.inventory(), c.recorded(r)
+	p.stale = staleScalers(recorded, inventory)
+	if err := c.carryOut(ctx, r, p); err != nil {
+		return nil, err
+	}
+	return with(inventory, slices.Concat(r.Status.Inventory, c.orphans(r, p, recorded))...), nil
+}
+
+// plan is what has to be written of a release.
+type plan struct {
+	secrets sealed
+	objects []*unstructured.Unstructured
+	writes  []bool // which of objects are not as they should be
+	stale   []agent.Object
+}
+
+// prepare makes a plan: everything in it was tried. A namespace, or a kind that
+// the cluster had when it was asked last, may be gone since; it is looked for
+// once more.
+func (c *Client) prepare(ctx context.Context, r agent.Release, holders []render.Holder, objects renderer) (plan, error) {
+	p, err := c.try(ctx, r, holders, objects)
+	if apierrors.IsNotFound(err) {
+		c.forgetPlace(r.Namespace)
+		if err := c.ensureNamespace(ctx, r); err != nil {
+			return plan{}, err
+		}
+		p, err = c.try(ctx, r, holders, objects)
+	}
+	return p, err
+}
+
+func (c *Client) try(ctx context.Context, r agent.Release, holders []render.Holder, objects renderer) (p plan, err error) {
+	if err := makeable(r); err != nil {
+		return plan{}, err
+	}
+	platform, err := c.platform(ctx, r)
+	if err != nil {
+		return plan{}, err
+	}
+	if p.secrets, err = c.seal(ctx, r, holders); err != nil {
+		return plan{}, err
+	}
+	platform.Secrets = p.secrets.names
+	if p.objects, err = rendered(r, platform, objects); err != nil {
+		return plan{}, err
+	}
+	p.writes = make([]bool, len(p.objects))
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(dryRunsAtOnce)
-	for i, u := range objects {
+	for _, secret := range p.secrets.fresh {
+		group.Go(func() error { return c.create(ctx, secret, true, p.secrets) })
+	}
+	for i, u := range p.objects {
 		group.Go(func() (err error) {
-			writes[i], err = c.differs(ctx, u)
+			p.writes[i], err = c.differs(ctx, u)
 			return err
 		})
 	}
-	return writes, group.Wait()
+	return p, group.Wait()
+}
+
+// carryOut writes what p has of r: Secrets first, for what needs them would fail
+// without. Only they can be refused still (*agent.Rejected: by a quota that two of
+// them exceed together), and nothing that runs has changed then.
+func (c *Client) carryOut(ctx context.Context, r agent.Release, p plan) error {
+	for _, secret := range p.secrets.fresh {
+		if err := c.create(ctx, secret, false, p.secrets); err != nil {
+			return fmt.Errorf("making Secret %s: %w", secret.Name, err)
+		}
+		c.log.Debug("object applied", "kind", "Secret", "namespace", secret.Namespace, "name", secret.Name)
+	}
+	for _, o := range p.stale {
+		if _, err := c.remove(ctx, o, render.Label(r.Line.App)); err != nil {
+			return fmt.Errorf("deleting %s %s: %w", o.Kind, o.Name, err)
+		}
+	}
+	for i, u := range p.objects {
+		if !p.writes[i] {
+			continue
+		}
+		if _, err := c.send(ctx, u, false); err != nil {
+			return fmt.Errorf("applying %s %s: %w", u.GetKind(), u.GetName(), err)
+		}
+		c.log.Debug("object applied", "kind", u.GetKind(), "namespace", u.GetNamespace(), "name", u.GetName())
+	}
+	return nil
+}
+
+// inventory lists what p consists of, Secrets last.
+func (p plan) inventory() []agent.Object {
+	inventory := make([]agent.Object, 0, len(p.objects)+len(p.secrets.names))
+	for _, u := range p.objects {
+		inventory = append(inventory, reference(u))
+	}
+	return with(inventory, p.secrets.references()...)
+}
+
+// with is inventory and those of more that are not in it.
+func with(inventory []agent.Object, more ...agent.Object) []agent.Object {
+	for _, o := range more {
+		if !slices.Contains(inventory, o) {
+			inventory = append(inventory, o)
+		}
+	}
+	return inventory
+}
+
+// recorded is everything in the inventories of the releases of r's line, and of
+// r itself.
+func (c *Client) recorded(r agent.Release) []agent.Object {
+	recorded := slices.Clone(r.Status.Inventory)
+	for _, other := range c.Releases(r.Line) {
+		recorded = append(recorded, other.Status.Inventory...)
+	}
+	return recorded
+}
+
+// orphans are the objects of r's app that no inventory has: an agent died, or
+// was overtaken, between writing them and saying so. Whoever comes next takes
+// them over, so that they are pruned one day.
+func (c *Client) orphans(r agent.Release, p plan, recorded []agent.Object) []agent.Object {
+	known := map[agent.Object]bool{}
+	for _, o := range slices.Concat(recorded, p.inventory()) {
+		known[o] = true
+	}
+	var orphans []agent.Object
+	for _, name := range p.secrets.own {
+		if o := secretReference(r.Namespace, name); !known[o] {
+			orphans = append(orphans, o)
+		}
+	}
+	for _, gvk := range render.Allowed() {
+		if c.informers[gvk.Kind] == nil {
+			continue
+		}
+		for _, o := range ofApp[object](c, gvk.Kind, r.Namespace, r.Line.App) {
+			at := agent.Object{APIVersion: gvk.GroupVersion().String(), Kind: gvk.Kind, Namespace: r.Namespace, Name: o.GetName()}
+			if !known[at] && o.GetDeletionTimestamp() == nil && !c.wasPruned(o) {
+				orphans = append(orphans, at)
+			}
+		}
+	}
+	slices.SortFunc(orphans, compareObjects)
+	return orphans
 }
 
 // differs reports whether the cluster has something else than u, and fails if u
 // may not be written.
 func (c *Client) differs(ctx context.Context, u *unstructured.Unstructured) (bool, error) {
-	live := c.cached(u.GetKind(), u.GetNamespace(), u.GetName())
-	if live != nil && live.GetLabels()[render.LabelApp] != u.GetLabels()[render.LabelApp] {
-		return false, taken(u, live.GetLabels()[render.LabelApp])
-	}
-	if live != nil && c.hasContent(live, u) {
-		return false, nil
-	}
-	dry, err := c.patch(ctx, u, true)
+	at := reference(u)
+	live, err := c.live(ctx, at)
 	if err != nil {
-		return false, c.rejected(u, err)
+		return false, err
+	}
+	if live != nil {
+		if err := sameOwner(at, live, u.GetLabels()); err != nil {
+			return false, err
+		}
+		if c.hasContent(live, u) {
+			return false, nil
+		}
+	}
+	if deployment, ok := live.(*appsv1.Deployment); ok {
+		if err := keepScale(u, deployment); err != nil {
+			return false, err
+		}
+	}
+	dry, err := c.send(ctx, u, true)
+	if err != nil {
+		return false, c.rejected(at, err, redact)
 	}
 	exists := dry.GetResourceVersion() != ""
 	if live == nil && exists {
-		return true, c.mayTake(ctx, u)
+		return true, c.mayTake(ctx, at, u.GetLabels())
 	}
 	// Equal content is not enough: the cache may show what was there before this
 	// process's last write. The dry run has the resource version of the truth.
@@ -129,93 +290,4 @@ func (c *Client) hasContent(live object, u *unstructured.Unstructured) bool {
 	}
 	data, _, err := unstructured.NestedStringMap(u.Object, "data")
 	return err == nil && config.Data[contentKey] == render.ConfigHash(data)
-}
-
-// mayTake fails if an object that is there already, but not in the cache, is
-// somebody else's. It may also be our own, written a moment ago.
-func (c *Client) mayTake(ctx context.Context, u *unstructured.Unstructured) error {
-	r, ok := c.resource(u.GetKind())
-	if !ok {
-		return notAllowed(u)
-	}
-	ctx, cancel := bounded(ctx)
-	defer cancel()
-	live := r.empty()
-	err := r.client.Get().Namespace(u.GetNamespace()).Resource(r.plural).Name(u.GetName()).Do(ctx).Into(live)
-	if apierrors.IsNotFound(err) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("reading %s %s: %w", u.GetKind(), u.GetName(), err)
-	}
-	labels := live.GetLabels()
-	if labels[render.LabelManagedBy] != render.Manager || labels[render.LabelApp] != u.GetLabels()[render.LabelApp] {
-		return taken(u, labels[render.LabelApp])
-	}
-	return nil
-}
-
-func taken(u *unstructured.Unstructured, by string) *agent.Rejected {
-	message := "there is one already, and Inhaul did not make it: delete or rename it, or use another namespace"
-	if by != "" {
-		message = fmt.Sprintf("there is one already, of app %q: use another namespace, or rename the service", by)
-	}
-	return &agent.Rejected{Object: reference(u), Message: message}
-}
-
-func notAllowed(u *unstructured.Unstructured) *agent.Rejected {
-	return &agent.Rejected{Object: reference(u), Message: "a release cannot have objects of this kind"}
-}
-
-// patch sends u by server-side apply and returns what the API server makes of it.
-func (c *Client) patch(ctx context.Context, u *unstructured.Unstructured, dryRun bool) (object, error) {
-	r, ok := c.resource(u.GetKind())
-	if !ok {
-		return nil, notAllowed(u)
-	}
-	body, err := u.MarshalJSON()
-	if err != nil {
-		return nil, err
-	}
-	force := true // the intent is the truth: fields that somebody else took come back
-	options := metav1.PatchOptions{FieldManager: render.Manager, Force: &force}
-	if dryRun {
-		options.DryRun = []string{metav1.DryRunAll}
-	}
-	ctx, cancel := bounded(ctx)
-	defer cancel()
-	result := r.empty()
-	err = r.client.Patch(types.ApplyPatchType).Namespace(u.GetNamespace()).Resource(r.plural).Name(u.GetName()).
-		VersionedParams(&options, scheme.ParameterCodec).Body(body).Do(ctx).Into(result)
-	return result, err
-}
-
-// rejected tells a refusal, which will not change by asking again, from trouble.
-func (c *Client) rejected(u *unstructured.Unstructured, err error) error {
-	var known *agent.Rejected
-	var status apierrors.APIStatus
-	switch {
-	case errors.As(err, &known):
-		return known
-	case apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
-		return fmt.Errorf("trying %s %s: %w", u.GetKind(), u.GetName(), err)
-	case errors.As(err, &status) && refusal(int(status.Status().Code)):
-		// Scrubbed: the API server quotes the values it does not like.
-		return &agent.Rejected{Object: reference(u), Message: cut(redact(status.Status().Message), maxRejection)}
-	}
-	return fmt.Errorf("trying %s %s: %w", u.GetKind(), u.GetName(), err)
-}
-
-// refusal reports whether an HTTP status means that the object itself is not
-// wanted: malformed, forbidden, invalid, too large.
-func refusal(code int) bool {
-	switch code {
-	case http.StatusBadRequest, http.StatusForbidden, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity:
-		return true
-	}
-	return false
-}
-
-func reference(u *unstructured.Unstructured) agent.Object {
-	return agent.Object{APIVersion: u.GetAPIVersion(), Kind: u.GetKind(), Namespace: u.GetNamespace(), Name: u.GetName()}
 }

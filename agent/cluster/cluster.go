@@ -31,6 +31,7 @@ var (
 	_ agent.Planner       = (*Client)(nil)
 	_ agent.Cluster       = (*Client)(nil)
 	_ agent.Cleaner       = (*Client)(nil)
+	_ agent.Predeploys    = (*Client)(nil)
 	_ agent.Witness       = (*Client)(nil)
 )
 
@@ -43,6 +44,9 @@ type Options struct {
 	Logger    *slog.Logger     // default: discards
 	Now       func() time.Time // default: time.Now
 	Lease     LeaseTimes
+	// Secrets read references, by scheme. Those of k8s:// and generate:// need no
+	// reader.
+	Secrets map[string]SecretReader
 }
 
 // Client is a connection to one cluster. Its methods may be called
@@ -54,6 +58,8 @@ type Client struct {
 	lease     LeaseTimes
 
 	clients   clients
+	resources []resource
+	secrets   map[string]SecretReader              // by scheme
 	informers map[string]cache.SharedIndexInformer // by kind
 	releases  *overlay
 	apps      *overlay
@@ -61,9 +67,10 @@ type Client struct {
 	bells     *bells
 	events    *recorder
 
-	mu      sync.Mutex
-	ensured map[string]string // namespace to the line that it is labelled for
-	pruned  map[string]bool   // UIDs of objects that this process deleted and the cache may still show
+	mu         sync.Mutex
+	ensured    map[string]string // namespace to the line that it is labelled for
+	pruned     map[string]bool   // UIDs of objects that this process deleted and the cache may still show
+	extensions extensions        // as of the last time that the API server was asked
 }
 
 // New connects to the cluster of config. It fails if the API server does not
@@ -88,11 +95,13 @@ func New(ctx context.Context, config *rest.Config, options Options) (*Client, er
 			Renew:    cmp.Or(options.Lease.Renew, defaultLeaseRenew),
 			Retry:    cmp.Or(options.Lease.Retry, defaultLeaseRetry),
 		},
-		clients: connections,
-		changes: newChanges(),
-		bells:   &bells{},
-		ensured: map[string]string{},
-		pruned:  map[string]bool{},
+		clients:   connections,
+		resources: connections.resources(),
+		secrets:   options.Secrets,
+		changes:   newChanges(),
+		bells:     &bells{},
+		ensured:   map[string]string{},
+		pruned:    map[string]bool{},
 	}
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)
@@ -102,6 +111,9 @@ func New(ctx context.Context, config *rest.Config, options Options) (*Client, er
 	}
 	c.releases, c.apps = newOverlay(c.now), newOverlay(c.now)
 	c.events = newRecorder(connections.core, c.log)
+	if _, err := c.discover(ctx); err != nil {
+		return nil, err
+	}
 	if err := c.watch(); err != nil {
 		return nil, fmt.Errorf("preparing informers: %w", err)
 	}

@@ -5,6 +5,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
 // sameContent reports whether two objects of one kind say the same: everything
@@ -24,6 +25,8 @@ func content(o object) object {
 	o.SetGeneration(0)
 	o.GetObjectKind().SetGroupVersionKind(o.GetObjectKind().GroupVersionKind().GroupVersion().WithKind(""))
 	switch typed := o.(type) {
+	case *unstructured.Unstructured:
+		unstructured.RemoveNestedField(typed.Object, "status")
 	case *appsv1.Deployment:
 		typed.Status = appsv1.DeploymentStatus{}
 	case *corev1.Service:

@@ -3,13 +3,16 @@ package cluster
 import (
 	"context"
 	"fmt"
+	"net/http"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
+	"k8s.io/client-go/dynamic"
 	appsv1 "k8s.io/client-go/kubernetes/typed/apps/v1"
+	batchv1 "k8s.io/client-go/kubernetes/typed/batch/v1"
 	coordinationv1 "k8s.io/client-go/kubernetes/typed/coordination/v1"
 	corev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 	discoveryv1 "k8s.io/client-go/kubernetes/typed/discovery/v1"
@@ -18,6 +21,7 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/util/flowcontrol"
 
+	"github.com/inhaul/inhaul/agent/render"
 	"github.com/inhaul/inhaul/api/v1alpha1"
 )
 
@@ -33,12 +37,14 @@ const (
 type clients struct {
 	core       corev1.CoreV1Interface
 	apps       appsv1.AppsV1Interface
+	batch      batchv1.BatchV1Interface
 	policy     policyv1.PolicyV1Interface
 	networking networkingv1.NetworkingV1Interface
 	discovery  discoveryv1.DiscoveryV1Interface
 	leases     coordinationv1.CoordinationV1Interface
 	custom     rest.Interface
-	codec      runtime.ParameterCodec // of custom
+	codec      runtime.ParameterCodec                 // of custom
+	untyped    map[schema.GroupVersion]rest.Interface // of every group that a release can have objects of
 }
 
 func connect(config *rest.Config) (clients, error) {
@@ -54,6 +60,9 @@ func connect(config *rest.Config) (clients, error) {
 	if c.custom, c.codec, err = customClient(config); err != nil {
 		return clients{}, err
 	}
+	if c.untyped, err = untypedClients(config, transport); err != nil {
+		return clients{}, err
+	}
 	// Protobuf costs the API server less than JSON does; custom resources have none.
 	config.ContentType = runtime.ContentTypeProtobuf
 	config.AcceptContentTypes = runtime.ContentTypeProtobuf + "," + runtime.ContentTypeJSON
@@ -61,6 +70,9 @@ func connect(config *rest.Config) (clients, error) {
 		return clients{}, err
 	}
 	if c.apps, err = appsv1.NewForConfigAndClient(config, transport); err != nil {
+		return clients{}, err
+	}
+	if c.batch, err = batchv1.NewForConfigAndClient(config, transport); err != nil {
 		return clients{}, err
 	}
 	if c.policy, err = policyv1.NewForConfigAndClient(config, transport); err != nil {
@@ -92,6 +104,25 @@ func customClient(config *rest.Config) (rest.Interface, runtime.ParameterCodec, 
 	config.NegotiatedSerializer = serializer.NewCodecFactory(scheme).WithoutConversion()
 	client, err := rest.RESTClientFor(config)
 	return client, runtime.NewParameterCodec(scheme), err
+}
+
+// untypedClients talk about objects as they stand, whatever their kind.
+func untypedClients(config *rest.Config, transport *http.Client) (map[schema.GroupVersion]rest.Interface, error) {
+	all := map[schema.GroupVersion]rest.Interface{}
+	for _, gvk := range render.Allowed() {
+		version := gvk.GroupVersion()
+		if version.Group == "" || all[version] != nil {
+			continue // the core group has another path, and typed clients
+		}
+		config := dynamic.ConfigFor(config)
+		config.GroupVersion, config.APIPath = &version, "/apis"
+		client, err := rest.RESTClientForConfigAndClient(config, transport)
+		if err != nil {
+			return nil, err
+		}
+		all[version] = client
+	}
+	return all, nil
 }
 
 // check asks the API server whether it knows the custom resources.

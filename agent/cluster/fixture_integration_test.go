@@ -13,13 +13,13 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/yaml"
 
 	"github.com/inhaul/inhaul/agent"
-	"github.com/inhaul/inhaul/api/v1alpha1"
 	"github.com/inhaul/inhaul/intent"
 	"github.com/inhaul/inhaul/spec"
 )
@@ -32,6 +32,7 @@ const patience = 60 * time.Second
 type fixture struct {
 	*Client
 	requests *requests
+	admin    clients // of who installed the agent
 	release  func(number int) agent.Release
 }
 
@@ -62,7 +63,12 @@ func start(t *testing.T, config *rest.Config, log *requests, name string) *fixtu
 	if err := client.WaitSynced(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	return &fixture{Client: client, requests: log, release: func(number int) agent.Release { return testRelease(name, number) }}
+	config, _ = testConfig(t)
+	admin, err := connect(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &fixture{Client: client, requests: log, admin: admin, release: func(number int) agent.Release { return testRelease(name, number) }}
 }
 
 func testConfig(t *testing.T) (*rest.Config, *requests) {
@@ -117,10 +123,23 @@ func writes(sent []string) []string {
 	})
 }
 
+// installCRDs makes the API server know Inhaul's own resources.
 func installCRDs(t *testing.T, config *rest.Config) {
 	t.Helper()
-	files, err := filepath.Glob("../../deploy/crds/*.yaml")
-	if err != nil || len(files) != 2 {
+	install(t, config, "../../deploy/crds/*.yaml", 2)
+}
+
+// installExtensions makes the API server know what only some clusters have.
+func installExtensions(t *testing.T) {
+	t.Helper()
+	config, _ := testConfig(t)
+	install(t, config, "testdata/crds/*.yaml", 3)
+}
+
+func install(t *testing.T, config *rest.Config, pattern string, want int) {
+	t.Helper()
+	files, err := filepath.Glob(pattern)
+	if err != nil || len(files) != want {
 		t.Fatalf("custom resources: got %v, %v", files, err)
 	}
 	connections, err := connect(config)
@@ -132,19 +151,27 @@ func installCRDs(t *testing.T, config *rest.Config) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		body, err := yaml.YAMLToJSON(document)
+		var crd unstructured.Unstructured
+		if err := yaml.UnmarshalStrict(document, &crd.Object); err != nil {
+			t.Fatal(err)
+		}
+		body, err := crd.MarshalJSON()
 		if err != nil {
 			t.Fatal(err)
 		}
-		plural := strings.TrimSuffix(strings.TrimPrefix(filepath.Base(file), "inhaul.dev_"), ".yaml")
 		err = connections.custom.Patch(types.ApplyPatchType).
-			AbsPath("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", plural+"."+v1alpha1.Group).
+			AbsPath("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", crd.GetName()).
 			Param("fieldManager", "test").Param("force", "true").Body(body).Do(t.Context()).Error()
 		if err != nil {
 			t.Fatal(err)
 		}
+		plural, group, _ := strings.Cut(crd.GetName(), ".")
+		versions, _, _ := unstructured.NestedSlice(crd.Object, "spec", "versions")
+		version, _ := versions[0].(map[string]any)["name"].(string)
 		eventually(t, "the API server serves "+plural, func() bool {
-			return connections.custom.Get().Resource(plural).Do(t.Context()).Error() == nil
+			served, err := connections.custom.Get().AbsPath("/apis", group, version).Do(t.Context()).Raw()
+			return err == nil && strings.Contains(string(served), `"`+plural+`"`) &&
+				connections.custom.Get().AbsPath("/apis", group, version, plural).Do(t.Context()).Error() == nil
 		})
 	}
 }

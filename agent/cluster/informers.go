@@ -3,14 +3,7 @@ package cluster
 import (
 	"context"
 
-	appsv1 "k8s.io/api/apps/v1"
-	corev1 "k8s.io/api/core/v1"
-	discoveryv1 "k8s.io/api/discovery/v1"
-	networkingv1 "k8s.io/api/networking/v1"
-	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/inhaul/inhaul/agent"
@@ -24,74 +17,31 @@ const (
 	indexLine = "line" // app and environment, of releases
 )
 
-// object is any typed Kubernetes object.
-type object interface {
-	metav1.Object
-	runtime.Object
-}
-
-// resource is one kind that the agent deals with.
-type resource struct {
-	kind   string
-	plural string
-	client rest.Interface
-	empty  func() object
-}
-
-// deployed are the kinds that carry the labels of package render, in every
-// namespace: what is rendered, and what controllers make of it.
-func (c *Client) deployed() []resource {
-	core, apps := c.clients.core.RESTClient(), c.clients.apps.RESTClient()
-	return []resource{
-		{"ConfigMap", "configmaps", core, func() object { return &corev1.ConfigMap{} }},
-		{"Service", "services", core, func() object { return &corev1.Service{} }},
-		{"Pod", "pods", core, func() object { return &corev1.Pod{} }},
-		{"Deployment", "deployments", apps, func() object { return &appsv1.Deployment{} }},
-		{"ReplicaSet", "replicasets", apps, func() object { return &appsv1.ReplicaSet{} }},
-		{"PodDisruptionBudget", "poddisruptionbudgets", c.clients.policy.RESTClient(), func() object { return &policyv1.PodDisruptionBudget{} }},
-		{"NetworkPolicy", "networkpolicies", c.clients.networking.RESTClient(), func() object { return &networkingv1.NetworkPolicy{} }},
-		{"EndpointSlice", "endpointslices", c.clients.discovery.RESTClient(), func() object { return &discoveryv1.EndpointSlice{} }},
-	}
-}
-
-// resource returns how to reach the kind of an object that render makes.
-func (c *Client) resource(kind string) (resource, bool) {
-	for _, allowed := range render.Allowed() {
-		if allowed.Kind != kind {
-			continue
-		}
-		for _, r := range c.deployed() {
-			if r.kind == kind {
-				return r, true
-			}
-		}
-	}
-	return resource{}, false
-}
-
-// watch prepares an informer for every kind; Start runs them.
+// watch prepares an informer for every kind of which a cache is kept; Start runs
+// them.
 func (c *Client) watch() error {
 	c.informers = map[string]cache.SharedIndexInformer{}
 	byLabel := cache.Indexers{indexApp: func(o any) ([]string, error) { return []string{appKey(o)}, nil }}
-	for _, r := range c.deployed() {
-		handler := c.ring()
-		err := c.inform(r, metav1.NamespaceAll, render.LabelManagedBy+"="+render.Manager, byLabel, handler)
-		if err != nil {
+	for _, r := range c.resources {
+		if r.keep == "" {
+			continue
+		}
+		if err := c.inform(r, metav1.NamespaceAll, byLabel, c.ring()); err != nil {
 			return err
 		}
 	}
-	releases := resource{"Release", v1alpha1.Releases, c.clients.custom, func() object { return &v1alpha1.Release{} }}
+	releases := resource{"Release", v1alpha1.Releases, c.clients.custom, func() object { return &v1alpha1.Release{} }, ""}
 	byLine := cache.Indexers{indexLine: func(o any) ([]string, error) { return []string{lineKey(lineOf(o))}, nil }}
-	if err := c.inform(releases, metav1.NamespaceAll, "", byLine, c.noteRelease()); err != nil {
+	if err := c.inform(releases, metav1.NamespaceAll, byLine, c.noteRelease()); err != nil {
 		return err
 	}
-	apps := resource{"App", v1alpha1.Apps, c.clients.custom, func() object { return &v1alpha1.App{} }}
-	return c.inform(apps, c.namespace, "", cache.Indexers{}, cache.ResourceEventHandlerFuncs{})
+	apps := resource{"App", v1alpha1.Apps, c.clients.custom, func() object { return &v1alpha1.App{} }, ""}
+	return c.inform(apps, c.namespace, cache.Indexers{}, cache.ResourceEventHandlerFuncs{})
 }
 
-func (c *Client) inform(r resource, namespace, selector string, indexers cache.Indexers, handler cache.ResourceEventHandler) error {
+func (c *Client) inform(r resource, namespace string, indexers cache.Indexers, handler cache.ResourceEventHandler) error {
 	list := cache.NewFilteredListWatchFromClient(r.client, r.plural, namespace,
-		func(options *metav1.ListOptions) { options.LabelSelector = selector })
+		func(options *metav1.ListOptions) { options.LabelSelector = r.keep })
 	informer := cache.NewSharedIndexInformerWithOptions(list, r.empty(), cache.SharedIndexInformerOptions{Indexers: indexers})
 	if err := informer.SetTransform(trim); err != nil {
 		return err
@@ -158,7 +108,11 @@ func lineKey(line agent.Line) string { return line.App + "/" + line.Environment 
 
 // cached returns what the cache has of an object; nil if nothing.
 func (c *Client) cached(kind, namespace, name string) object {
-	o, ok, err := c.informers[kind].GetStore().GetByKey(namespace + "/" + name)
+	informer, kept := c.informers[kind]
+	if !kept {
+		return nil
+	}
+	o, ok, err := informer.GetStore().GetByKey(namespace + "/" + name)
 	if err != nil || !ok {
 		return nil
 	}

@@ -48,3 +48,11 @@ func (c *Client) forgetNamespace(namespace string) {
 	defer c.mu.Unlock()
 	delete(c.ensured, namespace)
 }
+
+// forgetPlace forgets what the cluster had when it was asked last.
+func (c *Client) forgetPlace(namespace string) {
+	c.forgetNamespace(namespace)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.extensions = extensions{}
+}

@@ -35,7 +35,8 @@ type view struct {
 	slices      []*discoveryv1.EndpointSlice
 }
 
-// observe says what the view shows of r. It is pure.
+// observe says what the view shows of r's services but its jobs, which have no
+// pods that keep running. It is pure.
 //
 // The caches of different kinds may be of slightly different age, so nothing is
 // concluded from order: a Deployment counts when it names this release and its
@@ -43,7 +44,7 @@ type view struct {
 // has copied the release's number to it. A stale cache shows less, never more.
 func observe(r agent.Release, v view) agent.Observation {
 	var o agent.Observation
-	for _, s := range r.App.Services {
+	for _, s := range r.App.LongRunning() {
 		o.Services = append(o.Services, v.service(r, s))
 	}
 	return o
@@ -146,9 +147,11 @@ func (v view) count(o *agent.ServiceObservation, s spec.Service, current *appsv1
 			o.Old++
 		}
 	}
-	slices.SortFunc(o.Pods, func(a, b agent.PodObservation) int { return cmp.Compare(a.Name, b.Name) })
+	slices.SortFunc(o.Pods, comparePods)
 	return fresh
 }
+
+func comparePods(a, b agent.PodObservation) int { return cmp.Compare(a.Name, b.Name) }
 
 // staleEndpoints counts the ready endpoints of a Service that are not new pods.
 // An absent ready condition means ready, as the API has it.

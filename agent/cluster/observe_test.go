@@ -21,12 +21,14 @@ import (
 var update = flag.Bool("update", false, "rewrite the golden files")
 
 // TestObserve looks at each view as the caches would hold it (trimmed) for
-// release 7 of the app shop, with one web service.
+// release 7 of the app shop, with one web service and a job.
 func TestObserve(t *testing.T) {
 	t.Parallel()
 	release := agent.Release{
 		Line: agent.Line{App: "shop", Environment: "production"}, Namespace: "shop", Number: 7,
-		App: spec.App{Name: "shop", Services: []spec.Service{{Name: "web", Type: spec.Web, Port: 8080, Replicas: 2}}},
+		App: spec.App{Name: "shop", Services: []spec.Service{
+			{Name: "nightly", Type: spec.Job}, {Name: "web", Type: spec.Web, Port: 8080, Replicas: 2},
+		}},
 	}
 	stories, err := filepath.Glob("testdata/observe/*/view.yaml")
 	if err != nil || len(stories) == 0 {

@@ -44,7 +44,7 @@ func (c *Client) remove(ctx context.Context, o agent.Object, app string) (bool, 
 		return true, nil
 	}
 	live := c.cached(o.Kind, o.Namespace, o.Name)
-	if live == nil {
+	if live == nil { // or of a kind without a cache
 		var err error
 		if live, err = c.read(ctx, r, o); apierrors.IsNotFound(err) {
 			return true, nil
@@ -85,14 +85,6 @@ func deletedAtOnce(answer runtime.Object, err error) bool {
 	}
 	_, ok := answer.(*metav1.Status)
 	return ok
-}
-
-func (c *Client) read(ctx context.Context, r resource, o agent.Object) (object, error) {
-	ctx, cancel := bounded(ctx)
-	defer cancel()
-	live := r.empty()
-	err := r.client.Get().Namespace(o.Namespace).Resource(r.plural).Name(o.Name).Do(ctx).Into(live)
-	return live, err
 }
 
 // notePruned remembers that o is gone although the cache may still show it.

@@ -19,6 +19,7 @@ import (
 
 	"github.com/inhaul/inhaul/agent"
 	"github.com/inhaul/inhaul/agent/render"
+	"github.com/inhaul/inhaul/spec"
 )
 
 // answered is a Client, without running caches, of an API server that is answer.
@@ -31,7 +32,7 @@ func answered(t *testing.T, answer http.HandlerFunc) *Client {
 		t.Fatal(err)
 	}
 	c := &Client{
-		log: slog.New(slog.DiscardHandler), clients: connections, changes: newChanges(), bells: &bells{},
+		log: slog.New(slog.DiscardHandler), clients: connections, resources: connections.resources(), changes: newChanges(), bells: &bells{},
 		releases: newOverlay(time.Now), apps: newOverlay(time.Now), ensured: map[string]string{}, pruned: map[string]bool{},
 	}
 	if err := c.watch(); err != nil {
@@ -114,13 +115,33 @@ func TestAReleaseThatIsNeverStoredIsRejected(t *testing.T) {
 	}
 }
 
+// TestTroubleWithWritingIsToldWithoutSecrets is about an error that ends in a
+// release's cause when it lasts.
+func TestTroubleWithWritingIsToldWithoutSecrets(t *testing.T) {
+	t.Parallel()
+	c := answered(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusInternalServerError)
+		if _, err := w.Write([]byte("the webhook says: password=hunter2 is weak")); err != nil {
+			t.Error(err)
+		}
+	})
+	r := agent.Release{Line: agent.Line{App: "shop", Environment: "production"}, Namespace: "shop", Number: 7}
+	r.App.Services = []spec.Service{{Name: "worker", Type: spec.Worker, Replicas: 1, CPU: "1m", Memory: "1Mi"}}
+	_, err := c.Apply(t.Context(), r)
+	var rejected *agent.Rejected
+	if err == nil || errors.As(err, &rejected) || strings.Contains(err.Error(), "hunter2") || !strings.Contains(err.Error(), "the webhook says") {
+		t.Errorf("got %v, want trouble without the secret", err)
+	}
+}
+
 func TestObjectsAreKnownBeforeTheyAreWritten(t *testing.T) {
 	t.Parallel()
 	r := filled[agent.Release]()
 	r.Line.App, r.Namespace, r.App.Services = "shop", "shop", r.App.Services[:1]
+	r.App.Databases, r.App.Services[0].Scale = nil, spec.Scale{} // which would be refused, and need KEDA
 	r.App.Services[0].CPU, r.App.Services[0].Memory, r.App.Services[0].Type = "1m", "1Mi", "web"
-	c := &Client{}
-	objects, err := c.Objects(r)
+	c := answered(t, func(_ http.ResponseWriter, r *http.Request) { t.Errorf("got %s %s, want no request", r.Method, r.URL) })
+	objects, err := c.Objects(t.Context(), r)
 	if err != nil || len(objects) < 4 {
 		t.Fatalf("got %v, %v; want the objects of a web service", objects, err)
 	}
@@ -131,7 +152,7 @@ func TestObjectsAreKnownBeforeTheyAreWritten(t *testing.T) {
 	}
 	r.App.Services[0].CPU = "much"
 	var rejected *agent.Rejected
-	if _, err := c.Objects(r); !errors.As(err, &rejected) {
+	if _, err := c.Objects(t.Context(), r); !errors.As(err, &rejected) {
 		t.Errorf("got %v, want Rejected", err)
 	}
 }

@@ -96,7 +96,7 @@ func TestEveryStatusFitsTheSchema(t *testing.T) {
 	}
 	long := strings.Repeat("ü", 60_000)
 	for _, phase := range []agent.Phase{
-		agent.Pending, agent.Applying, agent.RollingOut, agent.Restoring, agent.Succeeded, agent.Failed, agent.RolledBack, agent.Superseded,
+		agent.Pending, agent.Predeploying, agent.Applying, agent.RollingOut, agent.Restoring, agent.Succeeded, agent.Failed, agent.RolledBack, agent.Superseded,
 	} {
 		created.Status = filled[agent.Status]()
 		for i := range 2 { // keys of lists have to differ

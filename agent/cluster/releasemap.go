@@ -1,12 +1,15 @@
 package cluster
 
 import (
+	"bytes"
 	"encoding/json"
-	"slices"
+	"errors"
+	"fmt"
 	"strconv"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/inhaul/inhaul/agent"
 	"github.com/inhaul/inhaul/agent/render"
@@ -24,26 +27,28 @@ const shortCommit = 7
 
 func releaseName(r agent.Release) string { return r.Line.App + "-" + strconv.Itoa(r.Number) }
 
+// appLabels are the labels of everything of an app in one environment.
+func appLabels(r agent.Release) map[string]string {
+	return map[string]string{
+		render.LabelManagedBy:   render.Manager,
+		render.LabelPartOf:      render.Label(r.Line.App),
+		render.LabelApp:         render.Label(r.Line.App),
+		render.LabelEnvironment: render.Label(r.Line.Environment),
+	}
+}
+
 // releaseResource is r as a custom resource. Times are kept to the microsecond.
 func releaseResource(r agent.Release) *v1alpha1.Release {
-	o := &v1alpha1.Release{
-		TypeMeta: metav1.TypeMeta{APIVersion: v1alpha1.GroupVersion().String(), Kind: "Release"},
-		ObjectMeta: metav1.ObjectMeta{
-			Name: releaseName(r), Namespace: r.Namespace, ResourceVersion: r.Version,
-			Labels: map[string]string{
-				render.LabelManagedBy:   render.Manager,
-				render.LabelPartOf:      render.Label(r.Line.App),
-				render.LabelApp:         render.Label(r.Line.App),
-				render.LabelEnvironment: render.Label(r.Line.Environment),
-			},
-		},
+	return &v1alpha1.Release{
+		TypeMeta:   metav1.TypeMeta{APIVersion: v1alpha1.GroupVersion().String(), Kind: "Release"},
+		ObjectMeta: metav1.ObjectMeta{Name: releaseName(r), Namespace: r.Namespace, ResourceVersion: r.Version, Labels: appLabels(r)},
 		Spec: v1alpha1.ReleaseSpec{
 			App: r.Line.App, Environment: r.Line.Environment, Number: r.Number,
 			Intent: r.Intent, Kind: string(r.Kind), Reason: string(r.Reason), Restore: r.Restore,
 			Note: r.Note, Rule: r.Rule, Image: r.Image,
 			ShortCommit: r.Source.Commit[:min(shortCommit, len(r.Source.Commit))],
 			Source:      sourceResource(r.Source),
-			Definition:  v1alpha1.Definition{Name: r.App.Name},
+			Definition:  definitionResource(r.App),
 			IssuedAt:    micro(r.IssuedAt),
 			Evidence: v1alpha1.Evidence{
 				Scheme: r.Evidence.Scheme, KeyID: r.Evidence.KeyID, Issuer: r.Evidence.Issuer, TokenID: r.Evidence.TokenID,
@@ -52,25 +57,22 @@ func releaseResource(r agent.Release) *v1alpha1.Release {
 		},
 		Status: statusResource(r.Status),
 	}
-	for _, s := range r.App.Services {
-		o.Spec.Definition.Services = append(o.Spec.Definition.Services, v1alpha1.Service{
-			Name: s.Name, Type: string(s.Type), Shell: s.Run.Shell, Exec: s.Run.Exec, Port: s.Port, Replicas: s.Replicas,
-			CPU: s.CPU, Memory: s.Memory, HealthPath: s.Health.Path, HealthTimeout: s.Health.Timeout, Env: s.Env,
-		})
-	}
-	return o
 }
 
-// domainRelease is the release that o records.
+// domainRelease is the release that o records. It shares nothing with o that
+// either of them could change. A definition that cannot be read leaves its App
+// empty; see readable.
 func domainRelease(o *v1alpha1.Release) agent.Release {
+	o = o.DeepCopy()
 	s := o.Spec
+	app, _ := domainDefinition(s.Definition) // told by readable, before it matters
 	r := agent.Release{
 		Line:      agent.Line{App: s.App, Environment: s.Environment},
 		Namespace: o.Namespace, Number: s.Number,
 		Intent: s.Intent, Kind: intent.Kind(s.Kind), Reason: agent.Reason(s.Reason), Restore: s.Restore,
 		Note: s.Note, Rule: s.Rule, Image: s.Image,
 		Source:   domainSource(s.Source),
-		App:      spec.App{Name: s.Definition.Name},
+		App:      app,
 		IssuedAt: plainTime(s.IssuedAt),
 		Evidence: intent.Evidence{
 			Scheme: s.Evidence.Scheme, KeyID: s.Evidence.KeyID, Issuer: s.Evidence.Issuer, TokenID: s.Evidence.TokenID,
@@ -79,19 +81,53 @@ func domainRelease(o *v1alpha1.Release) agent.Release {
 		Status:  domainStatus(o.Status),
 		Version: o.ResourceVersion,
 	}
-	for _, service := range s.Definition.Services {
-		r.App.Services = append(r.App.Services, spec.Service{
-			Name: service.Name, Type: spec.ServiceType(service.Type),
-			Run:  spec.Command{Shell: service.Shell, Exec: service.Exec},
-			Port: service.Port, Replicas: service.Replicas, CPU: service.CPU, Memory: service.Memory,
-			Health: spec.Health{Path: service.HealthPath, Timeout: service.HealthTimeout}, Env: service.Env,
-		})
-	}
 	if r.Status.Phase == "" {
 		r.Status.Phase = agent.Pending
 		r.Status.Timeline = earlyTimeline(o)
 	}
 	return r
+}
+
+// definitionResource is the app as its intent has it; empty if there is none.
+func definitionResource(a spec.App) runtime.RawExtension {
+	if a.Name == "" && len(a.Services) == 0 {
+		return runtime.RawExtension{}
+	}
+	encoded, _ := json.Marshal(a) // texts, numbers, and lists of these: cannot fail
+	return runtime.RawExtension{Raw: encoded}
+}
+
+// domainDefinition reads a definition strictly: an agent that does not know a key
+// of it, because a newer one wrote it, would deploy something else than was signed.
+func domainDefinition(o runtime.RawExtension) (spec.App, error) {
+	if len(o.Raw) == 0 {
+		return spec.App{}, nil
+	}
+	decoder := json.NewDecoder(bytes.NewReader(o.Raw))
+	decoder.DisallowUnknownFields()
+	var a spec.App
+	if err := decoder.Decode(&a); err != nil {
+		return spec.App{}, fmt.Errorf("its definition cannot be read by this version of the agent: %w", err)
+	}
+	return a, nil
+}
+
+// readable fails if r has no services: there was none in its record, or what was
+// there could not be read. Whatever was made of it would remove the app.
+func (c *Client) readable(r agent.Release) error {
+	if len(r.App.Services) > 0 {
+		return nil
+	}
+	why := errors.New("it has no services")
+	if o, ok := c.cached("Release", r.Namespace, releaseName(r)).(*v1alpha1.Release); ok {
+		if _, err := domainDefinition(o.Spec.Definition); err != nil {
+			why = err
+		}
+	}
+	return &agent.Rejected{
+		Object:  agent.Object{APIVersion: v1alpha1.GroupVersion().String(), Kind: "Release", Namespace: r.Namespace, Name: releaseName(r)},
+		Message: why.Error(),
+	}
 }
 
 func sourceResource(s intent.Source) v1alpha1.Source {
@@ -117,31 +153,32 @@ func domainSource(s v1alpha1.Source) intent.Source {
 }
 
 // statusResource is s within the bounds of the schema. Messages may quote what
-// the API server or a webhook said.
+// the API server or a webhook said. What is said of a missing secret has been
+// scrubbed where it was said: "API_TOKEN: there is no Secret" looks like one.
 func statusResource(s agent.Status) v1alpha1.ReleaseStatus {
+	told := redact
+	if s.Cause != nil && s.Cause.Kind == agent.CauseSecret {
+		told = func(text string) string { return text }
+	}
 	o := v1alpha1.ReleaseStatus{
-		Phase: string(s.Phase), Message: cut(redact(s.Message), v1alpha1.MaxMessage),
+		Phase: string(s.Phase), Message: cut(told(s.Message), v1alpha1.MaxMessage),
 		SupersededBy: s.SupersededBy, RestoredTo: s.RestoredTo,
 		Reported: v1alpha1.Reported{Phase: string(s.Reported.Phase), CheckRun: s.Reported.CheckRun},
 	}
 	if c := s.Cause; c != nil {
 		o.Cause = &v1alpha1.Cause{
 			Kind: string(c.Kind), Service: c.Service, Pod: c.Pod, Container: c.Container, ExitCode: c.ExitCode,
-			Message: cut(redact(c.Message), v1alpha1.MaxMessage), Next: cut(c.Next, v1alpha1.MaxMessage), Log: cutHead(c.Log, v1alpha1.MaxLog),
+			Message: cut(told(c.Message), v1alpha1.MaxMessage), Next: cut(c.Next, v1alpha1.MaxMessage), Log: cutHead(c.Log, v1alpha1.MaxLog),
 		}
 		for _, event := range c.Events[max(0, len(c.Events)-v1alpha1.MaxEvents):] {
 			o.Cause.Events = append(o.Cause.Events, cut(event, v1alpha1.MaxEvent))
 		}
 	}
-	for _, m := range s.Timeline {
-		o.Timeline = append(o.Timeline, v1alpha1.Moment{Step: string(m.Step), At: metav1.NewMicroTime(m.At)})
-	}
-	for _, service := range s.Services {
-		o.Services = append(o.Services, v1alpha1.ServiceStatus(service))
-	}
-	for _, object := range s.Inventory {
-		o.Inventory = append(o.Inventory, v1alpha1.ObjectReference(object))
-	}
+	o.Timeline = each(s.Timeline, func(m agent.Moment) v1alpha1.Moment {
+		return v1alpha1.Moment{Step: string(m.Step), At: metav1.NewMicroTime(m.At)}
+	})
+	o.Services = each(s.Services, func(s agent.ServiceStatus) v1alpha1.ServiceStatus { return v1alpha1.ServiceStatus(s) })
+	o.Inventory = each(s.Inventory, func(o agent.Object) v1alpha1.ObjectReference { return v1alpha1.ObjectReference(o) })
 	return o
 }
 
@@ -154,24 +191,18 @@ func domainStatus(o v1alpha1.ReleaseStatus) agent.Status {
 	if c := o.Cause; c != nil {
 		s.Cause = &agent.Cause{
 			Kind: agent.CauseKind(c.Kind), Service: c.Service, Pod: c.Pod, Container: c.Container, ExitCode: c.ExitCode,
-			Message: c.Message, Next: c.Next, Log: c.Log, Events: slices.Clone(c.Events),
+			Message: c.Message, Next: c.Next, Log: c.Log, Events: c.Events,
 		}
 	}
-	for _, service := range o.Services {
-		s.Services = append(s.Services, agent.ServiceStatus(service))
-	}
-	for _, object := range o.Inventory {
-		s.Inventory = append(s.Inventory, agent.Object(object))
-	}
+	s.Services = each(o.Services, func(s v1alpha1.ServiceStatus) agent.ServiceStatus { return agent.ServiceStatus(s) })
+	s.Inventory = each(o.Inventory, func(o v1alpha1.ObjectReference) agent.Object { return agent.Object(o) })
 	return s
 }
 
 func domainTimeline(moments []v1alpha1.Moment) []agent.Moment {
-	var timeline []agent.Moment
-	for _, m := range moments {
-		timeline = append(timeline, agent.Moment{Step: agent.Step(m.Step), At: plainTime(&m.At)})
-	}
-	return timeline
+	return each(moments, func(m v1alpha1.Moment) agent.Moment {
+		return agent.Moment{Step: agent.Step(m.Step), At: plainTime(&m.At)}
+	})
 }
 
 // keepEarlyTimeline writes the moments of status where creating can write them.
@@ -210,4 +241,16 @@ func plainTime(t *metav1.MicroTime) time.Time {
 		return time.Time{}
 	}
 	return t.UTC().Truncate(time.Microsecond)
+}
+
+// each is what of makes of every item; nil for none.
+func each[From, To any](items []From, of func(From) To) []To {
+	if len(items) == 0 {
+		return nil
+	}
+	all := make([]To, len(items))
+	for i, item := range items {
+		all[i] = of(item)
+	}
+	return all
 }

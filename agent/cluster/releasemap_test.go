@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"encoding/json"
+	"errors"
 	"reflect"
 	"strings"
 	"testing"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/inhaul/inhaul/agent"
 	"github.com/inhaul/inhaul/api/v1alpha1"
@@ -22,7 +24,7 @@ func fill(v reflect.Value, seed *int64) {
 		v.Set(reflect.ValueOf(time.Date(2026, 11, 23, 1, 2, 3, int(*seed)*1000, time.UTC)))
 		return
 	}
-	switch v.Kind() { //nolint:exhaustive // because a release has no other kinds; default says so
+	switch v.Kind() {
 	case reflect.Struct:
 		for _, field := range v.Fields() {
 			fill(field, seed)
@@ -75,11 +77,55 @@ func TestReleaseRoundTrip(t *testing.T) {
 	}
 }
 
+func TestMessagesAreScrubbedButOfMissingSecrets(t *testing.T) {
+	t.Parallel()
+	const missing = `web: API_TOKEN: there is no Secret "shop": kubectl create secret generic shop --from-literal=API_TOKEN=VALUE`
+	for _, test := range []struct {
+		kind       agent.CauseKind
+		said, want string
+	}{
+		{agent.CauseSecret, missing, missing},
+		{agent.CauseRejected, "the webhook does not like password=hunter2", "the webhook does not like password=[redacted]"},
+	} {
+		got := statusResource(agent.Status{Message: "Failed: " + test.said, Cause: &agent.Cause{Kind: test.kind, Message: test.said}})
+		if got.Cause.Message != test.want || got.Message != "Failed: "+test.want {
+			t.Errorf("%s: got %q, %q; want %q", test.kind, got.Message, got.Cause.Message, test.want)
+		}
+	}
+}
+
 func TestReleaseRoundTripOfWhatIsEmpty(t *testing.T) {
 	t.Parallel()
 	want := agent.Release{Status: agent.Status{Phase: agent.Pending}}
 	if diff := cmp.Diff(want, domainRelease(releaseResource(agent.Release{})), cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestDefinitionIsReadStrictly(t *testing.T) {
+	t.Parallel()
+	const known = `{"name":"shop","services":[{"name":"web","type":"web","port":8080,"replicas":1,"cpu":"1","memory":"1Gi"}]}`
+	stored := func(definition string) *v1alpha1.Release {
+		return &v1alpha1.Release{Spec: v1alpha1.ReleaseSpec{App: "shop", Number: 7, Definition: runtime.RawExtension{Raw: []byte(definition)}}}
+	}
+	if got := domainRelease(stored(known)); len(got.App.Services) != 1 || got.App.Services[0].Port != 8080 {
+		t.Errorf("got %+v", got.App)
+	}
+	for name, definition := range map[string]string{
+		"a key of tomorrow":    strings.Replace(known, `"port"`, `"mesh":true,"port"`, 1),
+		"a value of tomorrow":  strings.Replace(known, `8080`, `"http"`, 1),
+		"what is cut off":      known[:40],
+		"nothing":              "",
+		"an app without words": `{}`,
+	} {
+		got := domainRelease(stored(definition))
+		if len(got.App.Services) != 0 || got.Number != 7 {
+			t.Errorf("%s: got %+v, want no services and the rest of the release", name, got)
+		}
+		var rejected *agent.Rejected
+		if err := (&Client{}).readable(got); !errors.As(err, &rejected) || rejected.Object.Name != "shop-7" {
+			t.Errorf("%s: got %v, want it refused", name, err)
+		}
 	}
 }
 
@@ -136,7 +182,10 @@ func TestAppRoundTrip(t *testing.T) {
 		o.Spec.Rules = append(o.Spec.Rules, v1alpha1.Rule(r))
 	}
 	for _, e := range want.Environments {
-		o.Spec.Environments = append(o.Spec.Environments, v1alpha1.Environment(e))
+		o.Spec.Environments = append(o.Spec.Environments, v1alpha1.Environment{
+			Name: e.Name, Namespace: e.Namespace, Production: e.Production, URL: e.URL,
+			Domains: e.Domains, Routing: v1alpha1.Routing(e.Routing),
+		})
 	}
 	o.Status = appStatusResource(want.Status)
 	encoded, err := json.Marshal(o)

@@ -110,7 +110,7 @@ func (c *Client) Releases(line agent.Line) []agent.Release {
 	var releases []agent.Release
 	for _, o := range c.releases.merge(cached, func(o object) bool { return lineOf(o) == line }) {
 		if release, ok := o.(*v1alpha1.Release); ok {
-			releases = append(releases, domainRelease(release.DeepCopy()))
+			releases = append(releases, domainRelease(release))
 		}
 	}
 	slices.SortFunc(releases, func(a, b agent.Release) int { return cmp.Compare(a.Number, b.Number) })

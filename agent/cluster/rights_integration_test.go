@@ -14,7 +14,9 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/inhaul/inhaul/agent"
+	"github.com/inhaul/inhaul/agent/render"
 	"github.com/inhaul/inhaul/api/v1alpha1"
+	"github.com/inhaul/inhaul/spec"
 )
 
 // TestAgentsOwnRights does everything the agent does with the rights of
@@ -28,17 +30,7 @@ func TestAgentsOwnRights(t *testing.T) {
 	config, log := testConfig(t)
 	config.Impersonate.UserName = "system:serviceaccount:" + name + ":inhaul-agent"
 	f := start(t, config, log, name)
-	admin, _ := testConfig(t)
-	owner, err := connect(admin)
-	if err != nil {
-		t.Fatal(err)
-	}
-	body := `{"apiVersion":"inhaul.dev/v1alpha1","kind":"App","metadata":{"name":"shop"},"spec":{"intents":"x","images":["x"],
-		"signers":[{"issuer":"https://x"}],"environments":[{"name":"a","namespace":"x"}]}}`
-	if err := owner.custom.Post().Namespace(name).Resource(v1alpha1.Apps).Body([]byte(body)).Do(t.Context()).Error(); err != nil {
-		t.Fatal(err)
-	}
-	eventually(t, "the App is in the cache", func() bool { return len(f.Apps()) == 1 })
+	f.putApp(t, `{"ingressClass":"nginx"}`)
 
 	r := f.deploy(t, f.release(1))
 	if err := f.UpdateApp(t.Context(), "shop", func(s *agent.AppStatus) { s.Problem = "none" }); err != nil {
@@ -51,17 +43,22 @@ func TestAgentsOwnRights(t *testing.T) {
 	if _, err := f.podEvents(t.Context(), r.Namespace, pod.Name); err != nil {
 		t.Error(err)
 	}
-	_, err = f.podLog(t.Context(), r.Namespace, agent.Cause{Pod: pod.Name, Container: pod.Containers[0].Name})
+	_, err := f.podLog(t.Context(), r.Namespace, agent.Cause{Pod: pod.Name, Container: pod.Containers[0].Name})
 	if err != nil && strings.Contains(err.Error(), "forbidden") {
 		t.Error(err)
 	}
 	eventually(t, "the events of its phases are there", func() bool {
-		list, err := owner.core.Events(r.Namespace).List(t.Context(), metav1.ListOptions{FieldSelector: "involvedObject.kind=Release"})
+		list, err := f.admin.core.Events(r.Namespace).List(t.Context(), metav1.ListOptions{FieldSelector: "involvedObject.kind=Release"})
 		return err == nil && len(list.Items) == 3
 	})
-	if left, err := f.Prune(t.Context(), r, r.Status.Inventory, nil); err != nil || len(left) != 0 {
-		t.Errorf("pruning: got %v, %v", left, err)
-	}
+	r = f.deployEverything(t, r)
+	eventually(t, "everything is pruned", func() bool {
+		left, err := f.Prune(t.Context(), r, r.Status.Inventory, nil)
+		if err != nil {
+			t.Fatalf("pruning: %v", err)
+		}
+		return len(left) == 0
+	})
 	if _, err := f.Prune(t.Context(), r, r.Status.Inventory, nil); err != nil {
 		t.Errorf("reading what is gone: %v", err)
 	}
@@ -71,12 +68,52 @@ func TestAgentsOwnRights(t *testing.T) {
 	f.mustNot(t, r.Namespace)
 }
 
+// deployEverything takes r, which was deployed, to a release with objects of every
+// kind, once by an Ingress and once through a Gateway.
+func (f *fixture) deployEverything(t *testing.T, r agent.Release) agent.Release {
+	t.Helper()
+	installExtensions(t)
+	f.putSecret(t, r.Namespace, "shop", map[string]string{"REDIS_URL": "redis://redis.example.com"})
+	r.App = f.everything(1).App
+	started, err := f.StartPredeploy(t.Context(), r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, err := f.StartPredeploy(t.Context(), r); err != nil || len(again) != len(started) {
+		t.Errorf("the predeploy again: got %v, %v", again, err)
+	}
+	f.awaitPredeploy(t, r, func(o agent.PredeployObservation) bool { return !o.Missing })
+	r.Status.Inventory = append(r.Status.Inventory, started...)
+	for _, how := range []string{`{"ingressClass":"nginx"}`, `{"gateway":"public"}`} {
+		f.putApp(t, how)
+		if r.Status.Inventory, err = f.Apply(t.Context(), r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, want := len(kinds(r.Status.Inventory)), len(render.Allowed()); got != want {
+		t.Errorf("got objects of %d kinds, want %d", got, want)
+	}
+	r.App.Services[3].Scale = spec.Scale{} // deletes an autoscaler
+	if r.Status.Inventory, err = f.Apply(t.Context(), r); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
 // mustNot tries what an agent that was taken over must not be able to do.
 func (f *fixture) mustNot(t *testing.T, namespace string) {
 	t.Helper()
 	for what, err := range map[string]error{
-		"read secrets": func() error {
-			_, err := f.clients.core.Secrets(namespace).List(t.Context(), metav1.ListOptions{})
+		"change secrets": func() error {
+			_, err := f.clients.core.Secrets(namespace).Patch(t.Context(), "shop", types.MergePatchType, []byte(`{"stringData":{"a":"b"}}`), metav1.PatchOptions{})
+			return err
+		}(),
+		"watch secrets": func() error {
+			_, err := f.clients.core.Secrets(namespace).Watch(t.Context(), metav1.ListOptions{})
+			return err
+		}(),
+		"change jobs": func() error {
+			_, err := f.clients.batch.Jobs(namespace).Patch(t.Context(), "x", types.MergePatchType, []byte(`{"spec":{"suspend":true}}`), metav1.PatchOptions{})
 			return err
 		}(),
 		"delete namespaces": f.clients.core.Namespaces().Delete(t.Context(), namespace, metav1.DeleteOptions{}),

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -23,6 +24,8 @@ func trim(o any) (any, error) {
 		return trimReplicaSet(typed), nil
 	case *discoveryv1.EndpointSlice:
 		return trimSlice(typed), nil
+	case *batchv1.Job:
+		return trimJob(typed), nil
 	case *corev1.ConfigMap:
 		typed.Data = map[string]string{contentKey: render.ConfigHash(typed.Data)}
 		typed.BinaryData = nil
@@ -67,6 +70,20 @@ func trimReplicaSet(r *appsv1.ReplicaSet) *appsv1.ReplicaSet {
 	for _, condition := range r.Status.Conditions {
 		if condition.Type == appsv1.ReplicaSetReplicaFailure {
 			trimmed.Status.Conditions = append(trimmed.Status.Conditions, condition)
+		}
+	}
+	return trimmed
+}
+
+func trimJob(j *batchv1.Job) *batchv1.Job {
+	trimmed := &batchv1.Job{ObjectMeta: trimMeta(j.ObjectMeta)}
+	trimmed.Annotations = map[string]string{annotationIntent: j.Annotations[annotationIntent]}
+	trimmed.Status.StartTime = j.Status.StartTime
+	for _, condition := range j.Status.Conditions {
+		switch condition.Type {
+		case batchv1.JobComplete, batchv1.JobFailed, batchv1.JobFailureTarget:
+			trimmed.Status.Conditions = append(trimmed.Status.Conditions, condition)
+		case batchv1.JobSuspended, batchv1.JobSuccessCriteriaMet:
 		}
 	}
 	return trimmed

@@ -16,10 +16,16 @@ import (
 // ends (its error). Changes that come while see runs are told in one call. It
 // sends no request.
 func (c *Client) Watch(ctx context.Context, r agent.Release, see func(agent.Observation) bool) error {
+	return c.listen(ctx, r, func() bool { return see(observe(r, c.view(r))) })
+}
+
+// listen calls look at once and then whenever something of r's app changed, until
+// look returns true or ctx ends.
+func (c *Client) listen(ctx context.Context, r agent.Release, look func() bool) error {
 	rung, stop := c.bells.listen(namespacedApp(r.Namespace, render.Label(r.Line.App)))
 	defer stop()
 	for {
-		if see(observe(r, c.view(r))) {
+		if look() {
 			return nil
 		}
 		select {

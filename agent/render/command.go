@@ -8,20 +8,36 @@ import (
 	"github.com/inhaul/inhaul/spec"
 )
 
+// launcher starts every command in an image that buildpacks made: it gives the
+// process what they have put into place, PATH first of all. One argument goes
+// through a shell; "--" before it means that it is run as it stands.
+//
+// https://github.com/buildpacks/spec/blob/main/platform.md#launcher
+const launcher = "/cnb/lifecycle/launcher"
+
+// command is what a container of the service runs, as command says.
+func (s service) command(run spec.Command) []string {
+	return command(run, s.release.App.Buildpacks)
+}
+
 // command is the container's command, nil for the image's own. What is written
 // in inhaul.yaml is what runs: Kubernetes' own $(VAR) expansion is escaped.
-func command(run spec.Command) []string {
+func command(run spec.Command, buildpacks bool) []string {
+	var prefix, words []string
 	switch {
+	case run.Shell != "" && buildpacks:
+		prefix, words = []string{launcher}, []string{shellLine(run.Shell)}
 	case run.Shell != "":
-		return []string{"/bin/sh", "-c", escape(shellLine(run.Shell))}
-	case len(run.Exec) > 0:
-		escaped := make([]string, len(run.Exec))
-		for i, arg := range run.Exec {
-			escaped[i] = escape(arg)
-		}
-		return escaped
+		prefix, words = []string{"/bin/sh", "-c"}, []string{shellLine(run.Shell)}
+	case len(run.Exec) > 0 && buildpacks:
+		prefix, words = []string{launcher, "--"}, run.Exec
+	default:
+		words = run.Exec
 	}
-	return nil
+	for _, word := range words {
+		prefix = append(prefix, escape(word))
+	}
+	return prefix
 }
 
 // escape keeps Kubernetes from expanding $(VAR) and from turning $$ into $, as

@@ -77,7 +77,7 @@ func TestShellLineInAShell(t *testing.T) {
 		`printf '%s|' a\;b "c\"d" # comment`,
 	} {
 		want, wantCode := shell(t, line)
-		got, code := shell(t, expand(command(spec.Command{Shell: line})[2], map[string]string{"X": "wrong"}))
+		got, code := shell(t, expand(command(spec.Command{Shell: line}, false)[2], map[string]string{"X": "wrong"}))
 		if diff := cmp.Diff(want, got); diff != "" || code != wantCode {
 			t.Errorf("%s: exit code %d, want %d; output (-want +got):\n%s", line, code, wantCode, diff)
 		}
@@ -108,7 +108,7 @@ func TestCommandGetsTheSignal(t *testing.T) {
 	} {
 		t.Run(line, func(t *testing.T) {
 			t.Parallel()
-			args := command(spec.Command{Shell: line})
+			args := command(spec.Command{Shell: line}, false)
 			cmd := exec.CommandContext(t.Context(), args[0], args[1], expand(args[2], nil))
 			if err := cmd.Start(); err != nil {
 				t.Fatal(err)

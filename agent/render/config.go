@@ -7,8 +7,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// configHashLength is how many hex digits name a ConfigMap's content: 40 bits,
-// far more than the few that one service ever keeps at a time.
+// configHashLength is how many hex digits name the content of a ConfigMap or of
+// a Secret: 40 bits, far more than the few that one service ever keeps at a time.
 const configHashLength = 10
 
 // configMap holds the service's env. It is immutable and named by its content,

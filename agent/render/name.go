@@ -3,13 +3,22 @@ package render
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"strconv"
 	"strings"
+
+	"github.com/inhaul/inhaul/agent"
 )
 
 // maxLabel is how long a DNS label may be, and a label's value too.
 //
 // https://datatracker.ietf.org/doc/html/rfc1123#section-2.1
 const maxLabel = 63
+
+// maxCronJob is how long the name of a CronJob may be: its controller appends 11
+// characters to name a Job.
+//
+// https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/
+const maxCronJob = maxLabel - 11
 
 // nameHashLength is how many hex digits tell two cut names apart.
 const nameHashLength = 8
@@ -18,6 +27,18 @@ const nameHashLength = 8
 // Service may have too. A name that is too long is cut and ends with a hash of
 // the whole.
 func Name(app, service string) string { return label(app + "-" + service) }
+
+// CronJobName is the name of the objects of a service that is a job. It is that
+// of Name where that is short enough for a CronJob.
+func CronJobName(app, service string) string { return fit(app+"-"+service, maxCronJob) }
+
+// PredeployName is the name of the Job that runs the predeploy of r: there is
+// one of that name at most. No Job of a CronJob can have it: theirs end with a
+// hyphen and digits.
+func PredeployName(r agent.Release) string {
+	end := "-" + taskPredeploy + "-r" + strconv.Itoa(r.Number)
+	return fit(r.Line.App, maxLabel-len(end)) + end
+}
 
 // Label is the value that a name has in the labels of objects.
 func Label(name string) string { return label(name) }
@@ -28,7 +49,10 @@ func PolicyName(app string) string { return label(app) + ".default" }
 
 // label turns any text into a DNS label that begins with a letter (RFC 1035, as
 // Services want it).
-func label(text string) string {
+func label(text string) string { return fit(text, maxLabel) }
+
+// fit is a label of at most length characters.
+func fit(text string, length int) string {
 	var b strings.Builder
 	for _, r := range strings.ToLower(text) {
 		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' {
@@ -41,10 +65,10 @@ func label(text string) string {
 	if name == "" || name[0] < 'a' {
 		name = strings.TrimSuffix("x-"+name, "-")
 	}
-	if len(name) <= maxLabel {
+	if len(name) <= length {
 		return name
 	}
-	head := strings.TrimRight(name[:maxLabel-nameHashLength-1], "-")
+	head := strings.TrimRight(name[:length-nameHashLength-1], "-")
 	return head + "-" + hash(nameHashLength, text)
 }
 

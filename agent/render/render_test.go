@@ -2,10 +2,11 @@ package render
 
 import (
 	"bytes"
+	"errors"
 	"flag"
+	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
@@ -19,84 +20,117 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-func TestObjects(t *testing.T) {
+// TestStories renders testdata/STORY/release.yaml, on the platform of
+// platform.yaml if there is one, to want.yaml, and its predeploy to
+// want-predeploy.yaml.
+func TestStories(t *testing.T) {
 	t.Parallel()
-	stories, err := filepath.Glob("testdata/*/release.yaml")
-	if err != nil || len(stories) == 0 {
-		t.Fatalf("stories: got %v, %v", stories, err)
-	}
-	for _, path := range stories {
-		story := filepath.Dir(path)
-		t.Run(filepath.Base(story), func(t *testing.T) {
+	for _, s := range stories(t) {
+		t.Run(filepath.Base(s.folder), func(t *testing.T) {
 			t.Parallel()
-			var got bytes.Buffer
-			for _, object := range render(t, read(t, path)) {
-				document, err := yaml.Marshal(object.Object)
-				if err != nil {
-					t.Fatal(err)
-				}
-				got.WriteString("---\n")
-				got.Write(document)
-			}
-			golden := filepath.Join(story, "want.yaml")
-			if *update {
-				if err := os.WriteFile(golden, got.Bytes(), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(golden)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(string(want), got.String()); diff != "" {
-				t.Errorf("objects changed (-want +got); refresh with -update:\n%s", diff)
-			}
+			s.compare(t, "want.yaml", s.objects(t))
+			s.compare(t, "want-predeploy.yaml", s.predeploy(t))
 		})
 	}
 }
 
-func TestObjectsRefuses(t *testing.T) {
-	t.Parallel()
-	worker := func(name, cpu, memory string) spec.Service {
-		return spec.Service{Name: name, Type: spec.Worker, Replicas: 1, CPU: cpu, Memory: memory}
+// story is one folder of testdata.
+type story struct {
+	folder   string
+	release  agent.Release
+	platform Platform
+}
+
+func stories(t *testing.T) []story {
+	t.Helper()
+	paths, err := filepath.Glob("testdata/*/release.yaml")
+	if err != nil || len(paths) == 0 {
+		t.Fatalf("stories: got %v, %v", paths, err)
 	}
-	tests := map[string]struct {
-		services []spec.Service
-		want     string
-	}{
-		"two services of one name": {
-			[]spec.Service{worker("mail_sender", "1", "1Gi"), worker("mail-sender", "1", "1Gi")},
-			`services "mail_sender" and "mail-sender" would both be named "shop-mail-sender": rename one`,
-		},
-		"a cpu that is no quantity":    {[]spec.Service{worker("a", "fast", "1Gi")}, `service "a": reading cpu "fast"`},
-		"a memory that is no quantity": {[]spec.Service{worker("a", "1", "1 Gig")}, `service "a": reading memory "1 Gig"`},
+	var all []story
+	for _, path := range paths {
+		all = append(all, tell(t, filepath.Base(filepath.Dir(path))))
 	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			_, err := Objects(agent.Release{Line: agent.Line{App: "shop"}, App: spec.App{Services: test.services}})
-			if err == nil || !strings.Contains(err.Error(), test.want) {
-				t.Errorf("got %v, want %q", err, test.want)
-			}
-		})
+	return all
+}
+
+// tell returns the story of that name.
+func tell(t *testing.T, name string) story {
+	t.Helper()
+	s := story{folder: filepath.Join("testdata", name)}
+	read(t, filepath.Join(s.folder, "release.yaml"), &s.release)
+	if path := filepath.Join(s.folder, "platform.yaml"); exists(path) {
+		read(t, path, &s.platform)
+	}
+	return s
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+func read(t *testing.T, path string, into any) {
+	t.Helper()
+	document, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := yaml.UnmarshalStrict(document, into); err != nil {
+		t.Fatalf("%s: %v", path, err)
 	}
 }
 
-func TestEveryObjectIsLabelledAndAllowed(t *testing.T) {
+func (s story) objects(t *testing.T) []*unstructured.Unstructured {
+	t.Helper()
+	objects, err := Objects(s.release, s.platform)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return objects
+}
+
+func (s story) predeploy(t *testing.T) []*unstructured.Unstructured {
+	t.Helper()
+	objects, err := Predeploy(s.release, s.platform)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return objects
+}
+
+// compare compares objects with a golden file; none belong to no file.
+func (s story) compare(t *testing.T, file string, objects []*unstructured.Unstructured) {
+	t.Helper()
+	var got bytes.Buffer
+	for _, object := range objects {
+		document, err := yaml.Marshal(object.Object)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got.WriteString("---\n")
+		got.Write(document)
+	}
+	golden := filepath.Join(s.folder, file)
+	if *update && len(objects) > 0 {
+		if err := os.WriteFile(golden, got.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil && (len(objects) > 0 || !errors.Is(err, fs.ErrNotExist)) {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got.String()); diff != "" {
+		t.Errorf("%s changed (-want +got); refresh with -update:\n%s", file, diff)
+	}
+}
+
+func TestTheSameReleaseGivesTheSameBytes(t *testing.T) {
 	t.Parallel()
-	release := read(t, "testdata/many_replicas/release.yaml")
-	release.App.Services[0].Env = map[string]string{"A": "b"}
-	for _, object := range render(t, release) {
-		if !slices.Contains(Allowed(), object.GroupVersionKind()) {
-			t.Errorf("%s is not an allowed kind", object.GroupVersionKind())
-		}
-		if got := object.GetNamespace(); got != release.Namespace {
-			t.Errorf("%s: got namespace %q, want %q", object.GetName(), got, release.Namespace)
-		}
-		for _, key := range []string{LabelManagedBy, LabelPartOf, LabelApp, LabelEnvironment} {
-			if object.GetLabels()[key] == "" {
-				t.Errorf("%s %s lacks the label %s", object.GetKind(), object.GetName(), key)
-			}
+	for _, s := range stories(t) {
+		if diff := cmp.Diff(s.objects(t), s.objects(t)); diff != "" {
+			t.Errorf("%s: a second time gives something else:\n%s", s.folder, diff)
 		}
 	}
 }
@@ -104,9 +138,9 @@ func TestEveryObjectIsLabelledAndAllowed(t *testing.T) {
 func TestTemplateChangesWithItsContentAlone(t *testing.T) {
 	t.Parallel()
 	template := func(change func(*agent.Release)) any {
-		release := read(t, "testdata/web_and_worker/release.yaml")
-		change(&release)
-		for _, object := range render(t, release) {
+		s := tell(t, "web_and_worker")
+		change(&s.release)
+		for _, object := range s.objects(t) {
 			if object.GetKind() == "Deployment" {
 				template, _, _ := unstructured.NestedMap(object.Object, "spec", "template")
 				return template
@@ -121,6 +155,8 @@ func TestTemplateChangesWithItsContentAlone(t *testing.T) {
 		"commit":   func(r *agent.Release) { r.Source.Commit = strings.Repeat("a", 40) },
 		"intent":   func(r *agent.Release) { r.Intent = "sha256:" + strings.Repeat("b", 64) },
 		"replicas": func(r *agent.Release) { r.App.Services[0].Replicas = 9 },
+		"scale":    func(r *agent.Release) { r.App.Services[0].Scale = spec.Scale{Min: 2, Max: 9} },
+		"domains":  func(r *agent.Release) { r.App.Services[0].Domains = []string{"shop.example.com"} },
 	}
 	for name, change := range same {
 		if diff := cmp.Diff(before, template(change)); diff != "" {
@@ -137,57 +173,4 @@ func TestTemplateChangesWithItsContentAlone(t *testing.T) {
 			t.Errorf("a change of %s leaves the template as it was", name)
 		}
 	}
-}
-
-func TestName(t *testing.T) {
-	t.Parallel()
-	long := strings.Repeat("long", 20)
-	tests := []struct{ app, service, want string }{
-		{"shop", "web", "shop-web"},
-		{"shop", "Mail_Sender", "shop-mail-sender"},
-		{"1shop", "web", "x-1shop-web"},
-		{"", "", "x"},
-		{"ümlaut", "web", "mlaut-web"},
-	}
-	for _, test := range tests {
-		got := Name(test.app, test.service)
-		if got != test.want {
-			t.Errorf("Name(%q, %q): got %q, want %q", test.app, test.service, got, test.want)
-		}
-	}
-	if got := Name("shop", long); len(got) != maxLabel || !strings.HasPrefix(got, "shop-longlong") {
-		t.Errorf("a long name: got %q of length %d, want %d", got, len(got), maxLabel)
-	}
-	if a, b := Name("shop", long+"a"), Name("shop", long+"b"); a == b {
-		t.Errorf("two long names are cut to the same %q", a)
-	}
-}
-
-func TestConfigHash(t *testing.T) {
-	t.Parallel()
-	if a, b := ConfigHash(map[string]string{"AB": "C"}), ConfigHash(map[string]string{"A": "BC"}); a == b {
-		t.Errorf("different content has the same hash %q", a)
-	}
-}
-
-func read(t *testing.T, path string) agent.Release {
-	t.Helper()
-	document, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var release agent.Release
-	if err := yaml.UnmarshalStrict(document, &release); err != nil {
-		t.Fatal(err)
-	}
-	return release
-}
-
-func render(t *testing.T, release agent.Release) []*unstructured.Unstructured {
-	t.Helper()
-	objects, err := Objects(release)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return objects
 }

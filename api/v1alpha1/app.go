@@ -122,6 +122,65 @@ type Environment struct {
 	// +kubebuilder:validation:MaxLength=2048
 	// +kubebuilder:validation:Pattern=`^https?://[^\s]+$`
 	URL string `json:"url,omitempty"`
+	// domains are patterns of the host names that services may have here, such
+	// as "shop.example.com" or "*.example.com". Without one no service has any.
+	// +optional
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MaxLength=253
+	// +kubebuilder:validation:items:Pattern=`^[a-z0-9*]([-a-z0-9*]*[a-z0-9*])?(\.[a-z0-9*]([-a-z0-9*]*[a-z0-9*])?)*$`
+	// +listType=set
+	Domains []string `json:"domains,omitempty"`
+	// routing is how the cluster lets traffic in to public services. Absent: an
+	// Ingress of the cluster's default class, without TLS of its own.
+	// +optional
+	Routing Routing `json:"routing,omitzero"`
+}
+
+// Routing is how the cluster lets traffic in: by an Ingress for every public
+// service, or by an HTTPRoute on a Gateway.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.gateway) || !has(self.ingressClass) && !has(self.tlsSecret)",message="a gateway takes the place of ingressClass and tlsSecret: its own listeners have the certificates"
+// +kubebuilder:validation:XValidation:rule="has(self.gateway) || !has(self.gatewayNamespace)",message="gatewayNamespace needs gateway"
+type Routing struct {
+	// ingressClass is the class of every Ingress; absent: the cluster's default.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`
+	IngressClass string `json:"ingressClass,omitempty"`
+	// annotations are put on every Ingress or HTTPRoute, for its controller.
+	// +optional
+	// +kubebuilder:validation:MaxProperties=64
+	Annotations map[string]string `json:"annotations,omitempty"`
+	// tlsSecret is the Secret with the certificate, in the environment's
+	// namespace; "{host}" stands for the host name. Absent: no Ingress has a TLS
+	// section.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:Pattern=`^([a-z0-9]|\{host\})(([-a-z0-9.]|\{host\})*([a-z0-9]|\{host\}))?$`
+	TLSSecret string `json:"tlsSecret,omitempty"`
+	// gateway is the name of a Gateway: HTTPRoutes are made instead of Ingresses.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`
+	Gateway string `json:"gateway,omitempty"`
+	// gatewayNamespace is where the Gateway is; absent: in the environment's
+	// namespace.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
+	GatewaySpace string `json:"gatewayNamespace,omitempty"`
+	// from are the namespaces that traffic to public services comes in from, such
+	// as that of the ingress controller; absent: any, and from outside.
+	// +optional
+	// +kubebuilder:validation:MaxItems=32
+	// +kubebuilder:validation:items:MaxLength=63
+	// +kubebuilder:validation:items:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
+	// +listType=set
+	From []string `json:"from,omitempty"`
 }
 
 // Rule allows the intents that match all of it. Patterns are anchored, and "*"
@@ -259,16 +318,16 @@ type Refusal struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=1024
 	Environment string `json:"environment,omitempty"`
-	// intent is the intent's digest; for what could not be decoded, the digest
-	// of its bytes.
+	// intent is the intent's digest; empty for what could not be decoded, which
+	// has its tag alone.
 	// +kubebuilder:validation:MaxLength=128
 	Intent string `json:"intent"`
 	// tag is where it was found in the registry.
 	// +optional
 	// +kubebuilder:validation:MaxLength=256
 	Tag string `json:"tag,omitempty"`
-	// issuedAt is when the intent was issued; absent if nothing of it is
-	// verified.
+	// issuedAt is when the intent was issued, if ordering refused it; absent for
+	// every other.
 	// +optional
 	IssuedAt *metav1.MicroTime `json:"issuedAt,omitempty"`
 	// superseded is true when ordering decided, and false for a denial.
@@ -294,6 +353,9 @@ type Refusal struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=512
 	Repository string `json:"repository,omitempty"`
+	// repositoryID is GitHub's number of that repository.
+	// +optional
+	RepositoryID int64 `json:"repositoryID,omitempty"`
 	// commit is the commit that the refusal is reported on.
 	// +optional
 	// +kubebuilder:validation:MaxLength=64

@@ -1,6 +1,9 @@
 package v1alpha1
 
-import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+)
 
 // Release is the durable record of one admitted intent: what was asked for,
 // which never changes, and how it goes. It is named APP-NUMBER and lives in the
@@ -87,9 +90,11 @@ type ReleaseSpec struct {
 	ShortCommit string `json:"shortCommit,omitempty"`
 	// source is the workflow run that asked.
 	Source Source `json:"source"`
-	// definition is the app as it is meant in the environment.
+	// definition is the app resolved for the environment, exactly as it was
+	// signed: its keys are those of the intent's spec.
 	// +optional
-	Definition Definition `json:"definition,omitzero"`
+	// +kubebuilder:pruning:PreserveUnknownFields
+	Definition runtime.RawExtension `json:"definition,omitzero"`
 	// issuedAt is when the intent was signed.
 	// +optional
 	IssuedAt *metav1.MicroTime `json:"issuedAt,omitempty"`
@@ -161,70 +166,6 @@ type Source struct {
 	// pullRequest is the number of the pull request, if it was one.
 	// +optional
 	PullRequest int `json:"pullRequest,omitempty"`
-}
-
-// Definition is an app resolved for one environment.
-type Definition struct {
-	// name is the app's name in its inhaul.yaml.
-	// +optional
-	// +kubebuilder:validation:MaxLength=63
-	Name string `json:"name,omitempty"`
-	// services are the processes of the app.
-	// +optional
-	// +kubebuilder:validation:MaxItems=64
-	// +listType=map
-	// +listMapKey=name
-	Services []Service `json:"services,omitempty"`
-}
-
-// Service is one process of an app.
-type Service struct {
-	// name is the service's name in inhaul.yaml.
-	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=253
-	Name string `json:"name"`
-	// type says how the service is run.
-	// +kubebuilder:validation:Enum=web;worker
-	Type string `json:"type"`
-	// shell is a command that goes through a shell.
-	// +optional
-	// +kubebuilder:validation:MaxLength=65536
-	Shell string `json:"shell,omitempty"`
-	// exec is a command that is run as it stands.
-	// +optional
-	// +kubebuilder:validation:MaxItems=1024
-	// +kubebuilder:validation:items:MaxLength=65536
-	// +listType=atomic
-	Exec []string `json:"exec,omitempty"`
-	// port is where a web service listens.
-	// +optional
-	// +kubebuilder:validation:Minimum=1
-	// +kubebuilder:validation:Maximum=65535
-	Port int `json:"port,omitempty"`
-	// replicas is how many pods run.
-	// +kubebuilder:validation:Minimum=0
-	// +kubebuilder:validation:Maximum=10000
-	Replicas int `json:"replicas"`
-	// cpu is the requested CPU, a Kubernetes quantity.
-	// +optional
-	// +kubebuilder:validation:MaxLength=64
-	CPU string `json:"cpu,omitempty"`
-	// memory is the requested memory and its limit, a Kubernetes quantity.
-	// +optional
-	// +kubebuilder:validation:MaxLength=64
-	Memory string `json:"memory,omitempty"`
-	// healthPath is the path that says by HTTP when a pod is ready.
-	// +optional
-	// +kubebuilder:validation:MaxLength=2048
-	HealthPath string `json:"healthPath,omitempty"`
-	// healthTimeout is how long a new pod may take to be ready, a duration.
-	// +optional
-	// +kubebuilder:validation:MaxLength=64
-	HealthTimeout string `json:"healthTimeout,omitempty"`
-	// env are the environment variables; never secret values.
-	// +optional
-	// +kubebuilder:validation:MaxProperties=1024
-	Env map[string]string `json:"env,omitempty"`
 }
 
 // Evidence is how an intent was verified.

@@ -14,7 +14,7 @@ const (
 type ReleaseStatus struct {
 	// phase is how far the release has come; absent means Pending.
 	// +optional
-	// +kubebuilder:validation:Enum=Pending;Applying;RollingOut;Restoring;Succeeded;Failed;RolledBack;Superseded
+	// +kubebuilder:validation:Enum=Pending;Predeploying;Applying;RollingOut;Restoring;Succeeded;Failed;RolledBack;Superseded
 	Phase string `json:"phase,omitempty"`
 	// message is one line for people.
 	// +optional

@@ -24,9 +24,9 @@ func (r registry) FindImage(ctx context.Context, repository, tag string) (string
 	return digest, found, mendable(err)
 }
 
-func (r registry) Platform(ctx context.Context, reference string) (string, error) {
-	digest, err := r.Registry.Platform(ctx, reference)
-	return digest, mendable(err)
+func (r registry) Platform(ctx context.Context, reference string) (digest, user string, err error) {
+	image, err := r.Registry.Platform(ctx, reference)
+	return image.Digest, image.User, mendable(err)
 }
 
 func (r registry) Publish(ctx context.Context, p action.Publication) (string, error) {

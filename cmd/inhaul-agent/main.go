@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/inhaul/inhaul/agent"
@@ -50,10 +51,10 @@ func run(ctx context.Context, args []string, getenv func(string) string) int {
 
 // serve wires the way of a deploy:
 //
-//	registry -> intake (verify, policy, order) -> Release -> rollout -> check run
-//	  oci         agent, intent                   cluster    cluster    github
+//	registry -> intake (verify, policy, order) -> Release -> predeploy -> rollout -> check run
+//	  oci         agent, intent                   cluster    cluster      cluster    github
 func serve(ctx context.Context, s settings, logger *slog.Logger) error {
-	config, err := clientcmd.BuildConfigFromFlags("", s.kubeconfig) // in-cluster when empty
+	config, err := clusterConfig(s.kubeconfig)
 	if err != nil {
 		return fmt.Errorf("reading the cluster's address: %w", err)
 	}
@@ -82,13 +83,21 @@ func serve(ctx context.Context, s settings, logger *slog.Logger) error {
 			logger.Info("leading", "name", s.identity)
 			a := agent.New(agent.Ports{
 				Registry: intents{registry}, Keys: newIssuers(logger), Apps: client, Releases: client, Reader: client,
-				Planner: client, Cluster: client, Cleaner: client, Witness: client, Checks: checks,
+				Planner: client, Cluster: client, Predeploys: client, Cleaner: client, Witness: client, Checks: checks,
 			}, agent.Config{PollInterval: s.pollInterval, Now: time.Now, Logger: logger.With("component", "agent")})
 			ended = a.Run(ctx)
 		})
 		return errors.Join(err, ended)
 	})
 	return group.Wait()
+}
+
+// clusterConfig is that of the pod's own cluster without a kubeconfig file.
+func clusterConfig(kubeconfig string) (*rest.Config, error) {
+	if kubeconfig == "" {
+		return rest.InClusterConfig()
+	}
+	return clientcmd.BuildConfigFromFlags("", kubeconfig)
 }
 
 // version is the module version that go install or the release build stamped.

@@ -27,49 +27,63 @@ func (r *Registry) FindImage(ctx context.Context, repository, tag string) (diges
 	return digest, true, nil
 }
 
-// Platform returns the digest under which reference (repository@sha256:… or
-// repository:tag) is deployed: of an index with exactly one platform that
-// platform's manifest, otherwise its own. Attestations are no platform. The
-// platform's digest stays the same when a build is repeated with provenance;
-// that of the index does not (https://github.com/moby/buildkit/issues/5894).
-func (r *Registry) Platform(ctx context.Context, reference string) (digest string, err error) {
+// Deployable is an image as it is deployed.
+type Deployable struct {
+	Digest string
+	// User is the user of the image's configuration, "1000" or "node:node";
+	// empty: none is set, which means root, or the platforms differ.
+	User string
+}
+
+// Platform returns what reference (repository@sha256:… or repository:tag) is
+// deployed as: of an index with exactly one platform that platform's manifest,
+// otherwise its own digest. Attestations are no platform. The platform's digest
+// stays the same when a build is repeated with provenance; that of the index
+// does not (https://github.com/moby/buildkit/issues/5894).
+func (r *Registry) Platform(ctx context.Context, reference string) (Deployable, error) {
 	parsed, err := name.ParseReference(reference)
 	if err != nil {
-		return "", fmt.Errorf("image %q: %w", reference, err)
+		return Deployable{}, fmt.Errorf("image %q: %w", reference, err)
 	}
 	repo, err := r.repository(parsed.Context().Name())
 	if err != nil {
-		return "", err
+		return Deployable{}, err
 	}
 	var ref name.Reference = repo.Tag(parsed.Identifier())
 	if _, byDigest := parsed.(name.Digest); byDigest {
 		ref = repo.Digest(parsed.Identifier())
 	}
+	var image Deployable
 	err = r.read(ctx, func(ctx context.Context, p *remote.Puller) error {
 		descriptor, err := p.Get(withLimit(ctx, maxIndexBytes), ref)
 		if err != nil {
 			return err
 		}
-		digest, err = deployed(descriptor)
+		image, err = deployed(descriptor)
 		return err
 	})
 	if err != nil {
-		return "", fmt.Errorf("resolving %s: %w", reference, r.explain(ctx, repo, err))
+		return Deployable{}, fmt.Errorf("resolving %s: %w", reference, r.explain(ctx, repo, err))
 	}
-	return digest, nil
+	return image, nil
 }
 
-func deployed(d *remote.Descriptor) (string, error) {
+func deployed(d *remote.Descriptor) (Deployable, error) {
 	if !d.MediaType.IsIndex() {
-		return d.Digest.String(), nil
+		image, err := d.Image()
+		if err != nil {
+			return Deployable{}, err
+		}
+		user, err := userOf(image)
+		return Deployable{Digest: d.Digest.String(), User: user}, err
 	}
 	index, err := d.ImageIndex()
 	if err != nil {
-		return "", err
+		return Deployable{}, err
 	}
 	manifest, err := index.IndexManifest()
 	if err != nil {
-		return "", fmt.Errorf("reading the index: %w", err)
+		return Deployable{}, fmt.Errorf("reading the index: %w", err)
 	}
 	var platforms []v1.Descriptor
 	for _, m := range manifest.Manifests {
@@ -77,13 +91,48 @@ func deployed(d *remote.Descriptor) (string, error) {
 			platforms = append(platforms, m)
 		}
 	}
-	switch len(platforms) {
-	case 0:
-		return "", fmt.Errorf("the index %s has no platform", d.Digest)
-	case 1:
-		return platforms[0].Digest.String(), nil
+	if len(platforms) == 0 {
+		return Deployable{}, fmt.Errorf("the index %s has no platform", d.Digest)
 	}
-	return d.Digest.String(), nil
+	user, err := commonUser(index, platforms)
+	if err != nil {
+		return Deployable{}, err
+	}
+	if len(platforms) == 1 {
+		return Deployable{Digest: platforms[0].Digest.String(), User: user}, nil
+	}
+	return Deployable{Digest: d.Digest.String(), User: user}, nil
+}
+
+// commonUser is the user of all platforms; empty if they differ.
+func commonUser(index v1.ImageIndex, platforms []v1.Descriptor) (string, error) {
+	common := ""
+	for i, platform := range platforms[:min(len(platforms), maxPlatforms)] {
+		image, err := index.Image(platform.Digest)
+		if err != nil {
+			return "", err
+		}
+		user, err := userOf(image)
+		if err != nil {
+			return "", err
+		}
+		if i > 0 && user != common {
+			return "", nil
+		}
+		common = user
+	}
+	return common, nil
+}
+
+func userOf(image v1.Image) (string, error) {
+	config, err := image.ConfigFile()
+	if err != nil {
+		return "", fmt.Errorf("reading the image's configuration: %w", err)
+	}
+	if len(config.Config.User) > maxUserBytes {
+		return "", nil
+	}
+	return config.Config.User, nil
 }
 
 // attestation reports whether BuildKit put d into the index to say something

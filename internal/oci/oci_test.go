@@ -235,7 +235,7 @@ func TestFetchReadsNoMoreThanItMay(t *testing.T) {
 func TestImages(t *testing.T) {
 	t.Parallel()
 	_, r := newECR(t)
-	amd, arm := randomImage(t), randomImage(t)
+	amd, arm := withUser(t, "1000:1000"), withUser(t, "node")
 	one := index(t, map[string]v1.Image{"amd64": amd, "unknown": randomImage(t)})
 	two := index(t, map[string]v1.Image{"amd64": amd, "arm64": arm})
 	for tag, taggable := range map[string]remote.Taggable{"plain": arm, "one": one, "two": two} {
@@ -247,21 +247,25 @@ func TestImages(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for tag, want := range map[string]interface{ Digest() (v1.Hash, error) }{"plain": arm, "one": amd, "two": two} {
-		digest, err := want.Digest()
+	for tag, c := range map[string]struct {
+		image interface{ Digest() (v1.Hash, error) }
+		user  string
+	}{"plain": {arm, "node"}, "one": {amd, "1000:1000"}, "two": {two, ""}} {
+		digest, err := c.image.Digest()
 		if err != nil {
 			t.Fatal(err)
 		}
+		want := Deployable{Digest: digest.String(), User: c.user}
 		got, err := r.Platform(t.Context(), images+":"+tag)
-		if err != nil || got != digest.String() {
-			t.Errorf("%s: got %s, %v, want %s", tag, got, err, digest)
+		if err != nil || got != want {
+			t.Errorf("%s: got %v, %v, want %v", tag, got, err, want)
 		}
 		found, ok, err := r.FindImage(t.Context(), images, tag)
 		if err != nil || !ok {
 			t.Fatalf("%s: got %v, %v, want it found", tag, ok, err)
 		}
-		if got, err = r.Platform(t.Context(), images+"@"+found); err != nil || got != digest.String() {
-			t.Errorf("%s by digest: got %s, %v, want %s", tag, got, err, digest)
+		if got, err = r.Platform(t.Context(), images+"@"+found); err != nil || got != want {
+			t.Errorf("%s by digest: got %v, %v, want %v", tag, got, err, want)
 		}
 	}
 	for _, repository := range []string{images, host + "/nowhere"} {
@@ -272,6 +276,15 @@ func TestImages(t *testing.T) {
 	if _, err := r.Platform(t.Context(), images+":missing"); !errors.Is(err, ErrNotFound) {
 		t.Errorf("got %v, want ErrNotFound", err)
 	}
+}
+
+func withUser(t *testing.T, user string) v1.Image {
+	t.Helper()
+	image, err := mutate.Config(randomImage(t), v1.Config{User: user})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return image
 }
 
 func randomImage(t *testing.T) v1.Image {

@@ -28,6 +28,8 @@ const (
 
 	maxManifestBytes = 64 << 10 // of an intent
 	maxIndexBytes    = 4 << 20  // of an image; the distribution specification asks registries for this much
+	maxPlatforms     = 16       // of an index, whose configurations are looked at
+	maxUserBytes     = 128      // of an image's configuration; longer ones name nobody
 	maxAnswerBytes   = 16 << 20 // of anything else: MaxTags in one page from a registry that ignores n
 
 	callTimeout     = 60 * time.Second // one method of Registry, with its retries

@@ -1,0 +1,119 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/inhaul/inhaul/intent"
+	"github.com/inhaul/inhaul/spec"
+)
+
+// task is how a predeploy goes in the world: after some time its Job shows end.
+type task struct {
+	takes   time.Duration
+	end     PredeployObservation
+	refused *Rejected
+	vanish  bool   // its Job is deleted in the place of the end
+	made    func() // called once, when its Job is made
+}
+
+// job is a predeploy's Job.
+type job struct {
+	object Object
+	made   int
+	at     time.Time
+	gone   bool // deleted by the agent
+	task   task
+}
+
+func (w *world) StartPredeploy(ctx context.Context, r Release) (inventory []Object, err error) {
+	err = w.call(ctx, func() error {
+		task := w.tasks[r.Image]
+		if task.refused != nil {
+			return task.refused
+		}
+		j := w.jobs[r.Number]
+		if j == nil {
+			j = &job{object: Object{Kind: "Job", Name: fmt.Sprintf("predeploy-%d", r.Number)}, task: task}
+			w.jobs[r.Number] = j
+		}
+		if j.at.IsZero() || j.gone {
+			j.made, j.at, j.gone = j.made+1, time.Now(), false
+			if task.made != nil {
+				task.made()
+			}
+		}
+		inventory = []Object{{Kind: "ConfigMap", Name: "predeploy-" + r.Intent[:12]}, j.object}
+		return nil
+	})
+	return inventory, err
+}
+
+func (w *world) WatchPredeploy(ctx context.Context, r Release, see func(PredeployObservation) bool) error {
+	for {
+		var o PredeployObservation
+		if err := w.call(ctx, func() error { o = w.jobs[r.Number].observe(); return nil }); err != nil {
+			return err
+		}
+		if see(o) {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(time.Second):
+		}
+	}
+}
+
+// observe needs the lock.
+func (j *job) observe() PredeployObservation {
+	switch {
+	case j == nil || j.gone:
+		return PredeployObservation{Missing: true}
+	case time.Since(j.at) < j.task.takes:
+		return PredeployObservation{Pods: []PodObservation{{Name: "predeploy", Containers: []ContainerObservation{{Name: "predeploy", Running: true}}}}}
+	case j.task.vanish:
+		return PredeployObservation{Missing: true}
+	}
+	return j.task.end
+}
+
+// lunch is when the first agent in a world starts.
+func lunch() time.Time { return noon().Add(time.Hour) }
+
+func predeployed() PredeployObservation { return PredeployObservation{Succeeded: true} }
+
+// exited is a Job whose command ended with that exit code.
+func exited(code int) PredeployObservation {
+	return PredeployObservation{Failed: true, Reason: "BackoffLimitExceeded", Pods: []PodObservation{exitedPod(code)}}
+}
+
+func exitedPod(code int) PodObservation {
+	return PodObservation{Name: "predeploy-x", Containers: []ContainerObservation{{Name: "predeploy", Ended: 1, ExitCode: code, EndReason: "Error"}}}
+}
+
+// pushTask is a push whose app has a predeploy.
+func pushTask(n int64, eventAt, issuedAt int, more ...func(*spec.Task)) run {
+	r := push(n, eventAt, issuedAt)
+	r.change = func(p *intent.Predicate) {
+		p.Spec.Predeploy = &spec.Task{Run: spec.Command{Shell: "bin/migrate"}, CPU: "100m", Memory: "64Mi"}
+		for _, change := range more {
+			change(p.Spec.Predeploy)
+		}
+	}
+	return r
+}
+
+// prepared is publish for later; what it returns is called under the lock.
+func (w *world) prepared(tb testing.TB, r run) func() {
+	tb.Helper()
+	data, digest := envelope(tb, r)
+	return func() {
+		tag := fmt.Sprintf("prepared %d", r.id)
+		w.envelopes[tag] = data
+		w.notices = append(w.notices, Notice{Tag: tag, Environment: "production", IssuedAt: r.issuedAt, DigestPrefix: prefix(digest)})
+	}
+}

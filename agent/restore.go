@@ -1,0 +1,94 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// fail makes the cause durable before anything is put back.
+func (a *Agent) fail(ctx context.Context, r Release, cause Cause, good *Release) error {
+	services := r.Status.Services
+	return a.move(ctx, r, func(s *Status) {
+		s.Phase, s.Cause, s.Message, s.Services = Failed, &cause, "Failed: "+cause.Message, services
+		if good != nil {
+			s.Phase = Restoring
+		}
+		s.Reach(StepVerdict, a.now())
+	})
+}
+
+// failure is a release in a phase whose objects cannot be written.
+type failure struct {
+	number int
+	phase  Phase
+	since  time.Time
+}
+
+// givesUp notes that the objects of r could not be written, and reports whether
+// that has lasted too long: for applyDeadline after start, and for applyPatience
+// before the eyes of this process.
+func (a *Agent) givesUp(r Release, start time.Time) bool {
+	now := a.now()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if f := a.failing[r.Line]; f.number != r.Number || f.phase != r.Status.Phase {
+		a.failing[r.Line] = failure{r.Number, r.Status.Phase, now}
+	}
+	return now.Sub(start) >= applyDeadline && now.Sub(a.failing[r.Line].since) >= applyPatience
+}
+
+// restore puts the last good release's objects back, whatever r wrote itself: an
+// interrupted try, or a release that it superseded, may have written something
+// too. Old pods serve until new ones are Ready, so there is no rollout to wait
+// for.
+func (a *Agent) restore(ctx context.Context, r Release, releases []Release) error {
+	good := current(releases)
+	if good == nil {
+		return a.move(ctx, r, func(s *Status) { s.Phase = Failed })
+	}
+	applyCtx, cancel := context.WithTimeout(ctx, applyTimeout)
+	defer cancel()
+	_, err := a.Cluster.Apply(applyCtx, *good)
+	if err == nil {
+		return a.move(ctx, r, func(s *Status) { s.Phase, s.RestoredTo = RolledBack, good.Number })
+	}
+	why, rejected := err.Error(), (*Rejected)(nil)
+	switch {
+	case errors.As(err, &rejected): // asking again is of no use
+		why = good.refused(rejected).Message
+	case ctx.Err() != nil || !a.givesUp(r, r.Status.At(StepVerdict)):
+		return fmt.Errorf("putting release %d of %s back: %w", good.Number, r.Line, err)
+	}
+	return a.move(ctx, r, func(s *Status) {
+		s.Phase = Failed
+		if s.Cause != nil {
+			cause := *s.Cause
+			cause.Message += fmt.Sprintf("; putting release %d back failed too: %s", good.Number, why)
+			s.Cause = &cause
+		}
+	})
+}
+
+// deployed is the commit whose code r runs: of a rollback by number, that of the
+// release which it brings back, if that is kept.
+func (r Release) deployed(releases []Release) string {
+	for _, old := range releases {
+		if old.Number == r.Restore && old.Number < r.Number {
+			return old.deployed(releases)
+		}
+	}
+	return r.Source.Commit
+}
+
+// current is the release whose objects serve: the newest that succeeded, or the
+// one that a failed newer one was rolled back to. nil before the first success.
+func current(releases []Release) *Release {
+	for i := len(releases) - 1; i >= 0; i-- {
+		if releases[i].Status.Phase == Succeeded {
+			return &releases[i]
+		}
+	}
+	return nil
+}

@@ -1,0 +1,60 @@
+package spec
+
+import "testing"
+
+// TestMistakesOfApps is about what an app says beside its services.
+func TestMistakesOfApps(t *testing.T) {
+	t.Parallel()
+	const web = "app: shop\nservices: {web: {type: web}}\n" // what follows is in line 3 and deeper
+	refuses(t, []mistake{
+		{"refuses a literal secret", web + "secrets: {API_KEY: hunter2}\n", `3:20: API_KEY: want a reference to where the secret is kept: k8s://NAME#KEY, generate://BYTES, aws-sm://NAME#KEY or aws-ssm:///PATH`},
+		{"refuses a literal secret that looks like one", web + "secrets: {DB: \"postgres://shop:hunter2@db/shop\"}\n", `3:15: DB: holds what looks like a URL with a password: a secret never belongs in inhaul.yaml, which everyone with the repository can read; remove it and replace the secret, for it is known now`},
+		{"refuses a key of no Secret", web + "secrets: {A: \"k8s://shop\"}\n", `3:14: A: want k8s://NAME#KEY: the name of a Secret and one of its keys`},
+		{"refuses an unknown scheme", web + "secrets: {A: \"vault://shop#a\"}\n", `3:14: A: want one of k8s://NAME#KEY, generate://BYTES, aws-sm://NAME#KEY or aws-ssm:///PATH, got another scheme`},
+		{"refuses too few random bytes", web + "secrets: {A: \"generate://8\"}\n", `3:14: A: want generate://BYTES: 16 to 128 random bytes`},
+		{"refuses a secret of keys", web + "secrets: {A: {from: b}}\n", `3:14: A: want text, got keys and values`},
+		{"refuses a secret's variable", web + "secrets: {A-B: \"k8s://shop#a\"}\n", `3:11: secrets: want a name of letters, digits and _, no digit first, got "A-B"`},
+		{"refuses a variable in env and secrets", web + "env: {A: b}\nsecrets: {A: \"k8s://shop#a\"}\n", `4:11: A: is in env too, and can only have one value`},
+		{"refuses a variable in secrets and env", web + "secrets: {A: \"k8s://shop#a\"}\nenv: {A: b}\n", `4:7: A: is in secrets too, and can only have one value`},
+		{"refuses a variable of an environment twice", web + "environments:\n  a:\n    services: {web: {env: {A: b}, secrets: {A: \"k8s://shop#a\"}}}\n", `5:45: A: is in env too, and can only have one value`},
+		{"refuses PORT as a secret", web + "secrets: {PORT: \"k8s://shop#a\"}\n", `3:11: PORT is set by Inhaul to the port of the web service: say port: instead`},
+		{"suggests a method to build", web + "build: {method: buildpack}\n", `3:17: method: want dockerfile or buildpacks, got "buildpack" (did you mean "buildpacks"?)`},
+		{"refuses a Dockerfile for buildpacks", web + "build: {method: buildpacks, dockerfile: x}\n", `3:29: dockerfile: not with method: buildpacks`},
+		{"refuses a builder for a Dockerfile", web + "build: {builder: heroku/builder:24}\n", `3:9: builder: not with method: dockerfile`},
+		{"refuses a builder", web + "build: {method: buildpacks, builder: My Builder}\n", `3:38: builder: want an image such as heroku/builder:24, got "My Builder"`},
+		{"refuses a predeploy of nothing", web + "predeploy:\n", `3:11: predeploy: want text, got nothing`},
+		{"refuses a predeploy that says nothing to run", web + "predeploy: {memory: 1Gi}\n", `3:1: predeploy: key "run" is missing`},
+		{"refuses a predeploy that is off from the start", web + "predeploy: false\n", `3:12: predeploy: false switches it off for one environment, below environments; here it is simply left out`},
+		{"refuses true for predeploy", web + "predeploy: true\n", `3:12: predeploy: want text, got true: put it in quotes`},
+		{"suggests a key of predeploy", web + "predeploy: {rnu: x}\n", "3:1: predeploy: key \"run\" is missing\n3:13: unknown key \"rnu\" (did you mean \"run\"?)"},
+		{"refuses an environment's predeploy of nothing to run", web + "environments:\n  a: {predeploy: {memory: 1Gi}}\n", `4:7: predeploy: key "run" is missing`},
+		{"refuses a long predeploy", web + "predeploy: {run: x, timeout: 7h}\n", `3:30: timeout: want 1s to 6h, got "7h"`},
+		{"refuses a secret in predeploy", web + "predeploy: curl -H ghp_0123456789abcdefABCDEF0123456789abcd\n", `3:12: predeploy: holds what looks like a GitHub token: a secret never belongs in inhaul.yaml, which everyone with the repository can read; remove it and replace the secret, for it is known now`},
+		{"refuses a seed before rollbacks", web + "seed: {run: x, onRollback: true}\n", `3:16: unknown key "onRollback"`},
+		{"refuses a seed that is off", web + "seed: false\n", `3:7: seed: false switches it off for one environment, below environments; here it is simply left out`},
+		{"suggests a database", web + "databases: {main: {type: postgresql}}\n", `3:26: type: want postgres or redis, got "postgresql" (did you mean "postgres"?)`},
+		{"refuses a database without type", web + "databases: {main: {}}\n", `3:13: database "main": key "type" is missing`},
+		{"refuses a version", web + "databases: {main: {type: postgres, version: latest}}\n", `3:45: version: want a version such as "17" or "17.2", got "latest"`},
+		{"refuses two databases for one variable", web + "databases: {a: {type: postgres}, b: {type: postgres}}\n", `3:34: database "b": DATABASE_URL is the variable of database "a" already: say another env`},
+		{"refuses a database's variable", web + "databases: {a: {type: redis, env: cache-url}}\n", `3:35: env: want a name of letters, digits and _, no digit first, got "cache-url"`},
+		{"refuses a pattern from nowhere", web + "paths: [../billing/**]\n", `3:9: paths: want a pattern from the root of the repository such as services/shop/**, got "../billing/**"`},
+		{"refuses an empty pattern", web + "paths: [\"!\"]\n", `3:9: paths: want a pattern such as services/shop/**, got "!"`},
+		{"refuses a pattern that is no list", web + "paths: services/**\n", `3:8: paths: want a list, got "services/**"`},
+		{"refuses a service that is off from the start", "app: shop\nservices: {web: {type: web, enabled: false}}\n", `2:29: unknown key "enabled"`},
+		{"refuses an environment of nothing", web + "environments:\n  a: {services: {web: {enabled: false}}}\n", `4:7: services: environment "a" has none: want at least one that is enabled`},
+		{"refuses a word for enabled", web + "environments:\n  a: {services: {web: {enabled: off}}}\n", `4:33: enabled: want true or false, got "off"`},
+		{"refuses replicas where the service scales", "app: shop\nservices: {web: {type: web, scale: {max: 3}}}\nenvironments:\n  a: {services: {web: {replicas: 2}}}\n", `4:24: replicas: not beside scale, which decides; an environment that wants a fixed number says scale: false too`},
+		{"refuses a scale that an environment turns over", "app: shop\nservices: {web: {type: web, scale: {min: 3, max: 5}}}\nenvironments:\n  a: {services: {web: {scale: {max: 2}}}}\n", `4:32: scale: min is 3, more than max, which is 2`},
+		{"refuses a domain that an environment takes", "app: shop\nservices: {a: {type: web, domains: [x.example.com]}, b: {type: web}}\nenvironments:\n  p: {services: {b: {domains: [x.example.com]}}}\n", `4:22: domains: x.example.com leads to service "a" already`},
+		{"refuses a queue's variable that one environment lacks", "app: shop\nservices: {w: {type: worker, scale: {max: 3, queue: {type: redis, name: q, from: R}}}}\nenvironments:\n  a: {env: {R: x}}\n  b: {}\n", `2:76: from: service "w" has no variable R in environment b`},
+		{"refuses domains that all previews would share", web + "environments:\n  preview: {services: {web: {domains: [a.example.com]}}}\n", `4:30: domains: every preview would have the same; each gets a name of its own`},
+		{"refuses a job's port in an environment", "app: shop\nservices: {n: {type: job}}\nenvironments:\n  a: {services: {n: {port: 1}}}\n", `4:22: port: not for type job, only for web`},
+		{"refuses anything beside apps", "app: shop\napps: {shop: {services: {web: {type: web}}}}\nenvs: {}\n", "1:1: app: not beside apps, but below the name of an app there\n3:1: unknown key \"envs\" (did you mean \"env\"?)"},
+		{"refuses no apps", "apps: {}\n", `1:1: apps: want at least one app`},
+		{"refuses an app without services", "apps: {shop: {}, billing: {services: {web: {type: web}}}}\n", `1:8: app "shop": key "services" is missing`},
+		{"refuses an app's name", "apps: {Shop: {services: {web: {type: web}}}}\n", `1:8: app name: want lower-case letters, digits and inner hyphens, a letter first, got "Shop"`},
+		{"refuses an app in an app", "apps: {shop: {app: shop, services: {web: {type: web}}}}\n", `1:15: unknown key "app"`},
+		{"finds a mistake deep in several apps", "apps:\n  shop:\n    services:\n      web:\n        type: web\n        scale: {min: 2}\n", `6:9: scale: key "max" is missing`},
+		{"refuses several apps where one is wanted", "apps: {shop: {services: {web: {type: web}}}, billing: {services: {web: {type: web}}}}\n", `1:1: apps: the file has 2 apps, which are billing and shop, and one is wanted here`},
+	})
+}
