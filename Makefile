@@ -59,6 +59,10 @@ generate: ## custom resource definitions and deep copies, from api/v1alpha1
 bench: bin/lab ## a deploy's steps beside the cluster's own floor (N=20 deploys)
 	hack/bench
 
+.PHONY: zero-downtime
+zero-downtime: bin/lab ## 20 releases under constant load on real containers: counts failed requests (needs root)
+	hack/zero-downtime
+
 .PHONY: clean
 clean: ## remove bin/; the lab's cached parts stay in ~/.cache/inhaul-lab
 	rm -rf bin

@@ -37,6 +37,7 @@ type Demo struct {
 	checkout string
 	probe    *probe
 	acts     []act
+	shown    string // what kubectl shows of the app
 	problems []string
 }
 
@@ -134,6 +135,7 @@ func (d *Demo) play(ctx context.Context) error {
 		return err
 	}
 	d.expectServing(ctx, len(d.acts)-1, "v2", v2)
+	d.expectWhole(ctx)
 	if _, err := d.push(ctx, "push v3 (broken)", "failure", map[string]string{
 		"version.js":  "module.exports = \"v3\";\n",
 		"broken.js":   "throw new Error(\"" + lastWords + "\");\n",

@@ -67,6 +67,7 @@ func (d *Demo) built(a act) string {
 
 // look says how to see it for oneself.
 func (d *Demo) look(ctx context.Context) {
+	d.say("\n$ kubectl -n %s get deployments,hpa,cronjobs,jobs   (while v2 was live)\n%s", namespace, strings.TrimSpace(d.shown))
 	get, err := d.Stage.Kubectl(ctx, "", "get", "apps.inhaul.dev,releases.inhaul.dev", "-A")
 	if err == nil {
 		d.say("\n$ kubectl get apps,releases -A\n%s", strings.TrimSpace(get))

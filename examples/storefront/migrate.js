@@ -1,0 +1,2 @@
+// The predeploy: would bring the database's schema up to date.
+console.log(`schema is what ${require("./version")} needs`);
