@@ -6,6 +6,7 @@ package e2e
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -18,6 +19,7 @@ import (
 
 func TestStories(t *testing.T) {
 	lab, dir := needLab(t)
+	commands := buildCommands(t)
 	var apps atomic.Int64
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
@@ -31,7 +33,7 @@ func TestStories(t *testing.T) {
 			env.Setenv("NAMESPACE", "shop-"+id+"-production")
 			env.Setenv("LAB_DIR", dir)
 			env.Setenv("LAB", lab)
-			env.Setenv("PATH", filepath.Dir(lab)+":"+env.Getenv("PATH"))
+			env.Setenv("PATH", filepath.Dir(lab)+":"+commands+":"+env.Getenv("PATH"))
 			for _, name := range []string{
 				"KUBECONFIG", "LAB_KUBECTL", "LAB_REGISTRY", "LAB_MIRROR", "LAB_GITHUB_URL", "LAB_CA_BUNDLE", "DOCKER_CONFIG", "HOME", "XDG_CACHE_HOME",
 				"INHAUL_LAB_SOURCE", "LAB_BUILDER", "GOFLAGS", "GOPROXY",
@@ -53,6 +55,17 @@ func TestStories(t *testing.T) {
 		},
 		Condition: condition,
 	})
+}
+
+// buildCommands returns a folder with the program inhaul.
+func buildCommands(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	build := exec.Command("go", "build", "-o", dir, "../cmd/inhaul")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("building inhaul: %v\n%s", err, out)
+	}
+	return dir
 }
 
 // needLab skips loudly without a lab; where nothing may be skipped it fails.
