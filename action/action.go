@@ -139,18 +139,15 @@ func (a *Action) carry(ctx context.Context, deploys []*deploy) error {
 		}
 	}
 	for _, d := range deploys {
-		if err := a.publishIntent(ctx, d); err != nil {
-			d.failure = err
-			return err
-		}
+		d.failure = a.publishIntent(ctx, d) // the others are on their way, or will be
 	}
 	a.output(deploys)
-	if !deploys[0].inputs.Wait {
-		return nil
-	}
+	published := a.Now() // the timeout is for all of them together
 	var failures []error
 	for _, d := range deploys {
-		d.failure = a.awaitVerdict(ctx, d)
+		if d.failure == nil && d.inputs.Wait {
+			d.failure = a.awaitVerdict(ctx, d, published)
+		}
 		failures = append(failures, d.failure)
 	}
 	a.output(deploys)

@@ -146,7 +146,7 @@ func (a *Action) plan(ctx context.Context, d deploy, apps []declared, several bo
 // share a repository of code have a repository of images each.
 func repositories(in Inputs, app string, several bool) (images, intents string) {
 	images, intents = in.ImageRepository, in.IntentsRepository
-	if several && in.Image == "" {
+	if several && images != repositoryOf(in.Image) { // which is the app's own
 		images += "/" + app
 	}
 	if intents == "" {

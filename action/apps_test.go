@@ -1,7 +1,9 @@
 package action
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"os"
 	"slices"
 	"strings"
@@ -152,6 +154,48 @@ func TestAnAppThatDoesNotBuildKeepsTheOthersUnpublished(t *testing.T) {
 	for _, want := range []string{"there is no Dockerfile at shop/Dockerfile", "not published, because another app"} {
 		if summary := w.read(t, "GITHUB_STEP_SUMMARY"); !strings.Contains(summary, want) {
 			t.Errorf("got the summary\n%s\nwant %q in it", summary, want)
+		}
+	}
+}
+
+func TestAnAppThatCannotBePublishedKeepsNobodyWaiting(t *testing.T) {
+	t.Parallel()
+	w := severalApps(t)
+	w.Publish = picky{w.Publish, "example.com/shop/api-intents"}
+	if err := w.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "not today") {
+		t.Fatalf("got %v, want why api is not published", err)
+	}
+	if got := w.intents(t, "example.com/shop/shop-intents"); len(got) != 1 || len(w.asked) == 0 {
+		t.Errorf("got %d intents of the other app and %d questions, want its verdict", len(got), len(w.asked))
+	}
+	if output := w.read(t, "GITHUB_OUTPUT"); !strings.Contains(output, `"verdict":"success"`) {
+		t.Errorf("got the outputs\n%s\nwant the verdict of the other app", output)
+	}
+}
+
+// picky refuses one repository.
+type picky struct {
+	Publisher
+	refused string
+}
+
+func (p picky) Publish(ctx context.Context, of Publication) (string, error) {
+	if of.Repository == p.refused {
+		return "", errors.New("not today")
+	}
+	return p.Publisher.Publish(ctx, of)
+}
+
+func TestAnImageGoesWhereABuildWouldGo(t *testing.T) {
+	t.Parallel()
+	image := "example.com/mono/shop@sha256:" + strings.Repeat("ab", 32)
+	for name, in := range map[string]Inputs{
+		"by the repository": {ImageRepository: "example.com/mono"},
+		"with an image":     {ImageRepository: "example.com/mono", Image: image},
+		"by the image":      {ImageRepository: "example.com/mono/shop", Image: image},
+	} {
+		if images, intents := repositories(in, "shop", true); images != "example.com/mono/shop" || intents != "example.com/mono/shop-intents" {
+			t.Errorf("%s: got %s and %s", name, images, intents)
 		}
 	}
 }

@@ -37,13 +37,13 @@ func checkNames(d *deploy) []string {
 	return names
 }
 
-// awaitVerdict polls the commit's check run until it is completed.
-func (a *Action) awaitVerdict(ctx context.Context, d *deploy) error {
+// awaitVerdict polls the commit's check run until it is completed, at most for
+// the timeout from start on.
+func (a *Action) awaitVerdict(ctx context.Context, d *deploy, start time.Time) error {
 	verdicts, err := a.Verdicts(d.inputs.Token)
 	if err != nil {
 		return fmt.Errorf("connecting to GitHub: %w", err)
 	}
-	start := a.Now()
 	defer func() { d.steps = append(d.steps, step{"wait", a.Now().Sub(start)}) }()
 	names := checkNames(d)
 	a.infof("waiting for the check %q, at most %s", names[0], d.inputs.Timeout)

@@ -341,9 +341,9 @@ func reasonOf(d Decision) Reason {
 	switch {
 	case d.Forced:
 		return ReasonForced
-	case d.Outcome == OutcomeRollback:
+	case d.Outcome == OutcomeRollback && !d.Unproven:
 		return ReasonRollback
-	case d.Outcome == OutcomeRedeploy:
+	case d.Outcome == OutcomeRollback, d.Outcome == OutcomeRedeploy:
 		return ReasonRedeploy
 	}
 	return ReasonNewest

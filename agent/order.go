@@ -35,6 +35,9 @@ type Decision struct {
 	By      string // commit of the release that supersedes; OutcomeSuperseded only
 	Restore int    // release to bring back; kind rollback only
 	Forced  bool   // ordering said superseded, and force overruled it
+	// Unproven says of the rollback to a run that no release of it has succeeded:
+	// nothing of it may be taken for good.
+	Unproven bool
 }
 
 // Admission is one admitted intent as ordering remembers it.
@@ -90,7 +93,7 @@ func Order(h History, v intent.Verified, mayForce bool) Decision {
 			if p.Source.RunID >= h.Marks.LastRunID {
 				return Decision{Outcome: OutcomeRedeploy}
 			}
-			return Decision{Outcome: OutcomeRollback, Message: fmt.Sprintf("run %d again, which was release %d", p.Source.RunID, a.Number)}
+			return Decision{Outcome: OutcomeRollback, Unproven: !h.good(p.Source.RunID), Message: fmt.Sprintf("run %d again, which was release %d", p.Source.RunID, a.Number)}
 		}
 	}
 	decision := h.late(p)
@@ -102,6 +105,11 @@ func Order(h History, v intent.Verified, mayForce bool) Decision {
 		return Decision{Outcome: OutcomeAdmit, Rule: decision.Rule, Forced: true, Message: "forced, although " + decision.Message}
 	}
 	return decision
+}
+
+// good reports whether a release of the run has succeeded here.
+func (h History) good(run int64) bool {
+	return slices.ContainsFunc(h.Admissions, func(a Admission) bool { return a.RunID == run && a.Good })
 }
 
 // repeated is rules 1 and 2.

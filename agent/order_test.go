@@ -186,3 +186,23 @@ func checkAdmission(rt *rapid.T, l testLine, before LineMarks, r run, d Decision
 		rt.Fatalf("a rollback was not remembered: %+v", after)
 	}
 }
+
+// TestARunThatNeverSucceededIsNoRollback is about what a rollback may take for
+// granted: that its predeploy has run, and that its pods were good once.
+func TestARunThatNeverSucceededIsNoRollback(t *testing.T) {
+	t.Parallel()
+	for _, good := range []bool{true, false} {
+		var l testLine
+		for _, r := range []run{push(1, 0, 1), push(2, 2, 3)} {
+			l.deliver(verified(t, r), false)
+		}
+		l.history.Admissions[0].Good = good
+		again := push(1, 0, 1)
+		again.attempt, again.issuedAt = 2, minutes(5)
+		d := l.deliver(verified(t, again), false)
+		want := map[bool]Reason{true: ReasonRollback, false: ReasonRedeploy}[good]
+		if got := reasonOf(d); d.Outcome != OutcomeRollback || got != want {
+			t.Errorf("good %v: got %s, reason %s; want a rollback, reason %s", good, d.Outcome, got, want)
+		}
+	}
+}

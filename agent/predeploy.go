@@ -101,6 +101,12 @@ func (a *Agent) startPredeploy(ctx context.Context, r Release) (Release, *Cause,
 	if rejected := (*Rejected)(nil); errors.As(err, &rejected) {
 		return r, r.refused(rejected), nil
 	}
+	if err != nil && ctx.Err() == nil && a.givesUp(r, r.Status.At(StepAdmitted)) {
+		return r, &Cause{
+			Kind: CauseNoProgress, Message: fmt.Sprintf("predeploy: it could not be started within %s: %v", applyDeadline, err),
+			Next: "ask the platform owner about the API server, its admission webhooks and the agent's rights, then run the workflow again",
+		}, nil
+	}
 	if err != nil {
 		return r, nil, fmt.Errorf("starting the predeploy of release %d of %s: %w", r.Number, r.Line, err)
 	}

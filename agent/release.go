@@ -71,7 +71,7 @@ type Reason string
 const (
 	ReasonNewest   Reason = "Newest"   // the newest event of its line
 	ReasonRollback Reason = "Rollback" // an older run again, or an older release by number
-	ReasonRedeploy Reason = "Redeploy" // the newest run again
+	ReasonRedeploy Reason = "Redeploy" // the newest run again, or an older one that never succeeded
 	ReasonForced   Reason = "Forced"   // an older event, forced, and policy lets it
 )
 

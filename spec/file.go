@@ -34,7 +34,7 @@ func fileLevel() level[File] {
 		part("build", buildLevel(), func(f *File) *Build { return &f.Build }).
 			says("How the image is made.", "", "build: {dockerfile: docker/Dockerfile}"),
 		to("paths", list(pattern(), "list of patterns"), func(f *File) *[]string { return &f.Paths }).
-			says("In a repository with several apps: deploy only when a changed file matches. Patterns are those of .gitignore, from the root of the repository: `**` is any depth, `!` takes back, the last match wins; a list that starts with `!` takes back from everything. A change of this file always counts.", "every change", "paths: [\"services/shop/**\", \"!**/*.md\"]"),
+			says("In a repository with several apps: deploy only when a changed file matches. Patterns are those of .gitignore, from the root of the repository: `**` is any depth, `!` takes back, the last match wins; a list that starts with `!` takes back from everything. A change of this file always counts. Only what the push itself changes is looked at: do not cancel runs of one branch (`cancel-in-progress`), and run a workflow again whose build failed.", "every change", "paths: [\"services/shop/**\", \"!**/*.md\"]"),
 		to("env", variables(), func(f *File) *map[string]string { return &f.Env }).
 			says("Environment variables of all services. A value that looks like a secret is refused.", "", "env: {LOG_LEVEL: info}"),
 		to("secrets", secrets(), func(f *File) *map[string]string { return &f.Secrets }).

@@ -259,6 +259,9 @@ func (c *Client) differs(ctx context.Context, u *unstructured.Unstructured) (boo
 		if err := sameOwner(at, live, u.GetLabels()); err != nil {
 			return false, err
 		}
+		if live.GetDeletionTimestamp() != nil { // what is written to it now goes with it
+			return false, fmt.Errorf("%s %s is still being deleted", at.Kind, at.Name)
+		}
 		if c.hasContent(live, u) {
 			return false, nil
 		}

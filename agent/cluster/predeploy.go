@@ -23,7 +23,9 @@ const annotationIntent = "inhaul.dev/intent"
 // StartPredeploy makes sure that the Job of r's predeploy is there, and before it
 // the configuration and the Secret that it needs. It creates the Job, so the API
 // server takes one of its name at most; a Job that is there already stays as it
-// is, whatever has become of the secrets since. A *agent.Rejected says that
+// is, whatever has become of the secrets since. Before it makes one it tries all
+// other objects of r too, so that a command is not run for a release that the
+// cluster refuses. A *agent.Rejected says that
 // nothing was written, and that nothing will be by asking again.
 func (c *Client) StartPredeploy(ctx context.Context, r agent.Release) ([]agent.Object, error) {
 	if err := c.readable(r); err != nil || r.App.Predeploy == nil {
@@ -35,6 +37,10 @@ func (c *Client) StartPredeploy(ctx context.Context, r agent.Release) ([]agent.O
 	}
 	if job != nil {
 		return jobInventory(job), nil
+	}
+	// What would fail the release afterwards fails it before its command has run.
+	if _, err := c.prepare(ctx, r, slices.DeleteFunc(render.Holders(r.App), isPredeploy), render.Objects); err != nil {
+		return nil, err
 	}
 	holders := slices.DeleteFunc(render.Holders(r.App), func(h render.Holder) bool { return !isPredeploy(h) })
 	p, err := c.prepare(ctx, r, holders, func(r agent.Release, on render.Platform) ([]*unstructured.Unstructured, error) {

@@ -164,7 +164,7 @@ func sameHolder(a, b render.Holder) bool {
 func broughtBack(r agent.Release, releases []agent.Release) []agent.Release {
 	var old []agent.Release
 	for _, o := range slices.Backward(releases) {
-		again := r.Restore == 0 && r.Reason == agent.ReasonRollback && o.Source.RunID == r.Source.RunID
+		again := r.Restore == 0 && r.Reason == agent.ReasonRollback && o.Source.RunID == r.Source.RunID && o.Status.Phase == agent.Succeeded
 		if o.Number < r.Number && (o.Number == r.Restore || again) {
 			old = append(old, o)
 		}

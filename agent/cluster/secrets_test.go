@@ -76,6 +76,7 @@ func TestRecordedSecrets(t *testing.T) {
 	}
 	release := func(number int, run int64, reason agent.Reason, names ...string) agent.Release {
 		r := agent.Release{Number: number, Namespace: "shop", Reason: reason, App: app("k8s://db#url")}
+		r.Status.Phase = agent.Succeeded
 		r.Source.RunID = run
 		for _, name := range names {
 			r.Status.Inventory = append(r.Status.Inventory, secretReference("shop", name))
@@ -87,7 +88,9 @@ func TestRecordedSecrets(t *testing.T) {
 		release(2, 200, agent.ReasonNewest, "web-2", "worker-2"),
 		release(3, 100, agent.ReasonRollback, "web-2"),
 		release(4, 100, agent.ReasonRollback), // died before it had an inventory
+		release(4, 100, agent.ReasonRollback, "worker-2"),
 	}
+	releases[4].Status.Phase = agent.RolledBack // its value may be why
 	byNumber := release(5, 300, agent.ReasonRollback, "pre-5")
 	byNumber.Restore = 2
 	elsewhere := release(5, 100, agent.ReasonRollback)
