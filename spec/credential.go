@@ -18,8 +18,12 @@ func credentials() []credential {
 		{"a private key", regexp.MustCompile(`-----BEGIN [A-Z0-9 ]*PRIVATE KEY`)},
 		{"a Slack token", regexp.MustCompile(`\bxox[abeprs]-[A-Za-z0-9-]{10,}`)},
 		{"a Stripe key", regexp.MustCompile(`\b[rs]k_live_[A-Za-z0-9]{16,}`)},
-		// A password that starts with $ or { is a placeholder, filled in at run time.
-		{"a URL with a password", regexp.MustCompile(`\b[a-z][a-z0-9+.-]*://[^\s/:@?#]*:[^\s/@?#${]+[^\s/@?#]*@`)},
+		{"a Slack webhook", regexp.MustCompile(`\bhooks\.slack\.com/services/T[A-Za-z0-9]+/B[A-Za-z0-9]+/[A-Za-z0-9]{16,}`)},
+		{"a SendGrid key", regexp.MustCompile(`\bSG\.[A-Za-z0-9_-]{22}\.[A-Za-z0-9_-]{43}`)},
+		{"a GitLab token", regexp.MustCompile(`\bglpat-[A-Za-z0-9_-]{20}`)},
+		{"an npm token", regexp.MustCompile(`\bnpm_[A-Za-z0-9]{36}`)},
+		// A user or a password that is ${…}, {{…}} or <…> is a placeholder.
+		{"a URL with a password", regexp.MustCompile(`\b[a-z][a-z0-9+.-]*://(?:\$\{[^}]*\}|\{\{.*?\}\}|[^\s/:@?#${])*:[^\s/@?#${<]+[^\s/@?#]*@`)},
 	}
 }
 

@@ -96,6 +96,9 @@ func TestEndsByItself(t *testing.T) {
 		{"python manage.py migrate --no-input", true},
 		{"npx prisma migrate deploy", true},
 		{"mix ecto.migrate", true},
+		{"bundle install && rails db:migrate", true},
+		{"bundle exec rails db:migrate && bundle exec sidekiq -C config/sidekiq.yml", false},
+		{"python manage.py migrate; celery -A proj worker -l info", false},
 		{"bin/rake sidekiq", false},
 		{"bundle exec rake jobs:work", false},
 		{"bundle exec rake environment resque:work", false},
@@ -107,6 +110,17 @@ func TestEndsByItself(t *testing.T) {
 	} {
 		if got := endsByItself(c.command); got != c.want {
 			t.Errorf("%s: got %v, want %v", c.command, got, c.want)
+		}
+	}
+}
+
+func TestSundays(t *testing.T) {
+	t.Parallel()
+	for cron, want := range map[string]string{
+		"0 0 * * 7": "0 0 * * 0", "0 7 7 7 1,7": "0 7 7 7 1,0", "0 0 * * 5-7": "0 0 * * 5-6,0", "*/7 * * * 1-5": "*/7 * * * 1-5", "@daily": "@daily",
+	} {
+		if got := sundays(cron); got != want {
+			t.Errorf("%s: got %s, want %s", cron, got, want)
 		}
 	}
 }

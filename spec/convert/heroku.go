@@ -167,6 +167,7 @@ func (h *heroku) service(p process, formation *node) {
 		s.set("type", "web", p.place)
 	case endsByItself(p.command) && (started == nil || started.text == "0"):
 		s.set("type", "job", p.place).after = "it ends by itself, so it runs when somebody asks"
+		h.say(p.place, p.name, "it seems to end by itself, so it is a job that runs when somebody asks")
 	default:
 		s.set("type", "worker", p.place)
 	}
@@ -184,6 +185,7 @@ func (h *heroku) scale(s *level, formation *node, p process) {
 		s.set("replicas", quantity, formation.at("quantity").place)
 	case cmp.Or(p.parent, p.name) != "web":
 		s.set("replicas", 0, p.place).after = "Heroku starts none before somebody scales it: say how many"
+		h.say(p.place, p.name, "no pod runs of it, as at Heroku before somebody scales it: say how many in replicas, or in formation of app.json")
 	}
 	size, said := formation.at("size").string()
 	switch size = strings.ToLower(size); {

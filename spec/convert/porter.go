@@ -263,7 +263,7 @@ func (p *porter) task(n *node, task *level) {
 	}
 	task.set("run", command, run.place)
 	p.resources(n, task)
-	if seconds, ok := n.at("timeoutSeconds").whole(); ok {
+	if seconds, ok := n.at("timeoutSeconds").whole(); ok && seconds > 0 {
 		task.set("timeout", duration(seconds), n.at("timeoutSeconds").place)
 	}
 	if kind, ok := n.at("type").string(); ok && kind != "job" {

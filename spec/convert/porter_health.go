@@ -1,5 +1,7 @@
 package convert
 
+import "strings"
+
 // health maps the checks of a service that keeps running. Porter's healthCheck
 // is both of readinessCheck and livenessCheck.
 func (p *porter) health(n *node, s *level, kind string) {
@@ -76,7 +78,7 @@ func (p *porter) check(c *node, to *level, kind string) {
 	if kind != "web" {
 		path.leave("a %s serves nothing: let a command ask", kind)
 	} else if text, ok := path.string(); ok && text != "" {
-		to.set("path", text, path.place)
+		to.set("path", "/"+strings.TrimLeft(text, "/"), path.place)
 		command.leave("httpPath counts")
 		return
 	}

@@ -158,7 +158,7 @@ func (p *porter) routes(n *node, s *level) {
 		s.set("domains", domains, n.at("domains").place)
 	}
 	for _, route := range n.at("pathRouting").items() {
-		prefix := route.at("path").textOnly()
+		prefix := strings.TrimSuffix(route.at("path").textOnly(), "*")
 		port := route.at("port")
 		switch {
 		case route.at("appName") != nil || route.at("serviceName") != nil:
@@ -191,9 +191,10 @@ func (p *porter) schedule(n *node, s *level) {
 		s.byName["type"].after = "its schedule is suspended: " + text
 		n.at("suspendCron").note("is a job that runs when somebody asks; its schedule is in a comment")
 	case ok && text != "":
-		s.set("schedule", text, cron.place)
+		s.set("schedule", sundays(text), cron.place)
 	default:
 		s.byName["type"].after = "runs when somebody asks"
+		n.note("has no schedule here, so it runs when somebody asks; some versions of Porter ran such a job every five minutes")
 	}
 	switch both, ok := n.at("allowConcurrent").flag(); {
 	case ok && s.byName["schedule"] == nil:
@@ -209,4 +210,23 @@ func (p *porter) schedule(n *node, s *level) {
 	if number, ok := n.at("instances").whole(); ok && number > 1 {
 		n.at("instances").leave("a job runs once at a time")
 	}
+}
+
+// sundays writes Sunday as 0 in the last field of a schedule; some crons also
+// know it as 7.
+func sundays(cron string) string {
+	fields := strings.Fields(cron)
+	if len(fields) != 5 {
+		return cron
+	}
+	days := strings.Split(fields[4], ",")
+	for i, day := range days {
+		if day == "7" {
+			days[i] = "0"
+		} else if first, ok := strings.CutSuffix(day, "-7"); ok {
+			days[i] = first + "-6,0"
+		}
+	}
+	fields[4] = strings.Join(days, ",")
+	return strings.Join(fields, " ")
 }

@@ -151,8 +151,14 @@ func starter(command string) (file string, only []string, runs bool) {
 	return file, only, started
 }
 
-// endsByItself reports whether a command is a task that ends, and no service.
-func endsByItself(command string) bool { return task.MatchString(command) }
+// endsByItself reports whether a command is a task that ends, and no service: of
+// several in a row the last one tells.
+func endsByItself(command string) bool {
+	for _, separator := range []string{"&&", "||", ";"} {
+		command = command[max(strings.LastIndex(command, separator), 0):]
+	}
+	return task.MatchString(command)
+}
 
 var task = regexp.MustCompile(strings.Join([]string{
 	// Ruby: the tasks of Rails that change something and end
