@@ -52,7 +52,11 @@ func (c *conversion) serverless(name string) []*draft {
 		s.function(function)
 	}
 	if len(s.services.entries) == 0 && len(c.errs) == 0 {
-		c.fail(cmp.Or(root.at("functions"), root).place, "no function serves HTTP, has a schedule or runs when somebody asks: write an inhaul.yaml with a worker that reads the events")
+		at := cmp.Or(root.at("functions"), root).place
+		stand := s.services.sub("worker", at)
+		stand.set("type", "worker", at).after = "stands for functions that only events start, or that could not be read"
+		stand.set("replicas", 0, at).after = "say how many, once run reads the events"
+		c.say(at, "functions", "none that could be read serves HTTP, has a schedule or runs when somebody asks: the worker stands for them, and no pod runs of it until you say its command and how many")
 	}
 	if s.web != nil {
 		s.services.byName["web"].above = lines(append([]string{
@@ -318,7 +322,7 @@ func handlerCommand(runtime, handler string) (command string, ok bool) {
 	}
 	switch file, function := parts[1], parts[2]; {
 	case strings.HasPrefix(runtime, "nodejs"):
-		return fmt.Sprintf(`node -e 'Promise.resolve(require("./%s").%s({}, {})).catch((e) => { console.error(e); process.exit(1) })'`, file, function), true
+		return fmt.Sprintf(`node -e 'new Promise((ok, no) => { const r = require("./%s").%s({}, {}, (e, v) => e ? no(e) : ok(v)); if (r && r.then) r.then(ok, no) }).catch((e) => { console.error(e); process.exit(1) })'`, file, function), true
 	case strings.HasPrefix(runtime, "python"):
 		return fmt.Sprintf(`python -c 'import importlib; importlib.import_module("%s").%s({}, None)'`, strings.ReplaceAll(file, "/", "."), function), true
 	}
