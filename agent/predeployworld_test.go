@@ -15,6 +15,7 @@ type task struct {
 	takes   time.Duration
 	end     PredeployObservation
 	refused *Rejected
+	trouble error  // at every try to make its Job
 	vanish  bool   // its Job is deleted in the place of the end
 	made    func() // called once, when its Job is made
 }
@@ -33,6 +34,9 @@ func (w *world) StartPredeploy(ctx context.Context, r Release) (inventory []Obje
 		task := w.tasks[r.Image]
 		if task.refused != nil {
 			return task.refused
+		}
+		if task.trouble != nil {
+			return task.trouble
 		}
 		j := w.jobs[r.Number]
 		if j == nil {

@@ -131,6 +131,29 @@ func TestObjectsThatCannotBeWrittenFailTheRelease(t *testing.T) {
 	})
 }
 
+func TestAPredeployThatCannotBeStartedHoldsNobodyForEver(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		v1, v2 := push(1, 0, 1), pushTask(2, 2, 3)
+		w := newWorld(t)
+		w.tasks[v2.image()] = task{trouble: errors.New("the webhook does not answer")}
+		w.deploys(t, v1, v2)
+		if got, want := w.phases(), "Succeeded RolledBack"; got != want {
+			t.Fatalf("got %s, want %s", got, want)
+		}
+		s := w.releases[1].Status
+		if s.Cause.Kind != CauseNoProgress || !strings.Contains(s.Cause.Message, "predeploy") || !strings.Contains(s.Cause.Message, "the webhook does not answer") {
+			t.Errorf("got %+v, want %s of the predeploy with the last error", s.Cause, CauseNoProgress)
+		}
+		if took := s.At(StepVerdict).Sub(s.At(StepAdmitted)); took < applyDeadline || took > applyDeadline+2*lastRetry {
+			t.Errorf("got a verdict after %s, want it soon after %s", took, applyDeadline)
+		}
+		if len(w.jobs) != 0 {
+			t.Errorf("got %d Jobs, want none", len(w.jobs))
+		}
+	})
+}
+
 func TestTheFirstFailureAfterAPauseProvesNothing(t *testing.T) {
 	t.Parallel()
 	at := minutes(0)
