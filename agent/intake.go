@@ -288,8 +288,9 @@ func history(app App, line Line, releases []Release) History {
 		commit := r.deployed(releases)
 		h.Marks = h.Marks.advance(r.Source, r.IssuedAt, r.Number, r.Reason == ReasonRollback, commit)
 		h.Admissions = append(h.Admissions, Admission{
-			Number: r.Number, Digest: r.Intent, TokenID: r.Evidence.TokenID, Commit: commit,
-			RunID: r.Source.RunID, Attempt: r.Source.RunAttempt, Good: r.Status.Phase == Succeeded,
+			Number: r.Number, Digest: r.Intent, TokenID: r.Evidence.TokenID, Commit: commit, Image: r.Image,
+			RunID: r.Source.RunID, Attempt: r.Source.RunAttempt, Reason: r.Reason, Restore: r.Restore,
+			Good: r.Status.Phase == Succeeded, UnderWay: !r.Status.Phase.Terminal(), VerdictAt: r.Status.At(StepVerdict),
 		})
 	}
 	return h
@@ -302,7 +303,7 @@ func (a *Agent) admit(ctx context.Context, grant Grant, d Decision, h History, v
 	r := Release{
 		Line:      Line{App: p.App, Environment: p.Environment},
 		Namespace: grant.Environment.Namespace, Number: h.Marks.LastNumber + 1,
-		Intent: v.Digest(), Kind: p.Kind, Reason: reasonOf(d), Restore: d.Restore, Note: d.Message, Rule: grant.Rule,
+		Intent: v.Digest(), Kind: p.Kind, Reason: reasonOf(d), Note: d.Message, Rule: grant.Rule,
 		Image: v.Statement().Image(), Source: p.Source, IssuedAt: p.IssuedAt, Evidence: v.Evidence(),
 	}
 	if p.Spec != nil {
@@ -310,7 +311,7 @@ func (a *Agent) admit(ctx context.Context, grant Grant, d Decision, h History, v
 	}
 	for _, old := range releases {
 		if d.Restore != 0 && old.Number == d.Restore {
-			r.Image, r.App = old.Image, old.App
+			r.bringBack(old, releases)
 		}
 	}
 	r.Status.Phase = Pending

@@ -46,9 +46,15 @@ type Admission struct {
 	Digest  string
 	TokenID string
 	Commit  string // whose code it runs
+	Image   string
 	RunID   int64
 	Attempt int64
+	Reason  Reason
+	Restore int  // number of the release that it brings back, 0 for none
 	Good    bool // the release succeeded at some time
+
+	UnderWay  bool      // nothing is decided yet
+	VerdictAt time.Time // zero without a verdict
 }
 
 // History is what a line remembers: high-water marks, which outlive trimmed
@@ -86,7 +92,7 @@ func Order(h History, v intent.Verified, mayForce bool) Decision {
 			stamp(p.IssuedAt), stamp(h.Marks.LastIssuedAt)))
 	}
 	if p.Kind == intent.Rollback {
-		return h.rollbackTo(p.RollbackTo)
+		return h.rollback(Target{Number: p.RollbackTo})
 	}
 	if p.Source.RunAttempt > 1 {
 		if a, ok := h.ofRun(p.Source.RunID); ok {
@@ -164,16 +170,13 @@ func (h History) late(p intent.Predicate) Decision {
 	return Decision{Outcome: OutcomeAdmit}
 }
 
-func (h History) rollbackTo(number int) Decision {
-	for _, a := range h.Admissions {
-		if a.Number == number && a.Good {
-			return Decision{Outcome: OutcomeRollback, Restore: number, Message: fmt.Sprintf("release %d by number", number)}
-		}
+// rollback is rule 4.
+func (h History) rollback(t Target) Decision {
+	a, err := h.target(t)
+	if err != nil {
+		return Decision{Outcome: OutcomeDenied, Rule: "order: rollback target", Message: err.Error()}
 	}
-	return Decision{
-		Outcome: OutcomeDenied, Rule: "order: rollback target",
-		Message: fmt.Sprintf("release %d is not kept or never succeeded; name one that did (kubectl get releases)", number),
-	}
+	return Decision{Outcome: OutcomeRollback, Restore: a.Number, Message: fmt.Sprintf("release %d by number", a.Number)}
 }
 
 func (h History) superseded(rule, message string) Decision {

@@ -71,10 +71,19 @@ func (a *Agent) restore(ctx context.Context, r Release, releases []Release) erro
 	})
 }
 
-// deployed is the commit whose code r runs: of a rollback by number, that of the
-// release which it brings back, if that is kept.
+// bringBack makes r, which is not durable yet, one that runs what old does, which
+// is one of releases.
+func (r *Release) bringBack(old Release, releases []Release) {
+	r.Restore, r.Image, r.App, r.Commit = old.Number, old.Image, old.App, old.deployed(releases)
+}
+
+// deployed is the commit whose code r runs: of a rollback to a release, that of
+// the release which it brings back.
 func (r Release) deployed(releases []Release) string {
-	for _, old := range releases {
+	if r.Commit != "" {
+		return r.Commit
+	}
+	for _, old := range releases { // r was admitted by an agent that recorded no commit
 		if old.Number == r.Restore && old.Number < r.Number {
 			return old.deployed(releases)
 		}
