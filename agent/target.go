@@ -2,11 +2,12 @@ package agent
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/inhaul/inhaul/intent"
 )
 
 // Target names the release that a rollback brings back; exactly one of Previous,
@@ -21,25 +22,16 @@ type Target struct {
 	At time.Time
 }
 
-// The words of a target. A commit has at least as many digits as git shows, so
-// no text is both.
-var (
-	numberShape = regexp.MustCompile(`\A[0-9]{1,6}\z`)
-	commitShape = regexp.MustCompile(`\A[0-9a-f]{7,40}\z`)
-)
-
 // ParseTarget reads "previous", a release number or the beginning of a commit.
 func ParseTarget(text string) (Target, error) {
-	number, _ := strconv.Atoi(text)
-	switch {
-	case text == "previous":
-		return Target{Previous: true}, nil
-	case numberShape.MatchString(text) && number > 0:
-		return Target{Number: number}, nil
-	case commitShape.MatchString(text):
-		return Target{Commit: text}, nil
-	}
-	return Target{}, fmt.Errorf("rollback target: got %q, want previous, a release number from 1 to 999999, or 7 to 40 lower-case hex digits of a commit", text)
+	var p intent.Predicate
+	err := p.RollBackTo(text)
+	return targetOf(p), err
+}
+
+// targetOf is what an intent of kind rollback names.
+func targetOf(p intent.Predicate) Target {
+	return Target{Previous: p.RollbackToPrevious, Number: p.RollbackTo, Commit: p.RollbackToCommit, At: p.IssuedAt}
 }
 
 // String is the target as ParseTarget reads it.
