@@ -46,9 +46,15 @@ type Admission struct {
 	Digest  string
 	TokenID string
 	Commit  string // whose code it runs
+	Image   string
 	RunID   int64
 	Attempt int64
+	Reason  Reason
+	Restore int  // number of the release that it brings back, 0 for none
 	Good    bool // the release succeeded at some time
+
+	UnderWay  bool      // nothing is decided yet
+	VerdictAt time.Time // zero without a verdict
 }
 
 // History is what a line remembers: high-water marks, which outlive trimmed
@@ -68,7 +74,8 @@ type History struct {
 //  3. not issued after the last admitted one: superseded, unless it is the first
 //     attempt of a run newer than every admitted one (clocks of runners differ,
 //     run ids do not)
-//  4. kind rollback: rollback if that release succeeded, else denied
+//  4. kind rollback: rollback to the release that it names, of those that
+//     succeeded and are kept, else denied; see History.target
 //  5. a later attempt of a run that has a release here: redeploy of the newest
 //     run, else rollback
 //  6. a later attempt of an older run that has none: superseded
@@ -86,7 +93,7 @@ func Order(h History, v intent.Verified, mayForce bool) Decision {
 			stamp(p.IssuedAt), stamp(h.Marks.LastIssuedAt)))
 	}
 	if p.Kind == intent.Rollback {
-		return h.rollbackTo(p.RollbackTo)
+		return h.rollback(p)
 	}
 	if p.Source.RunAttempt > 1 {
 		if a, ok := h.ofRun(p.Source.RunID); ok {
@@ -162,18 +169,6 @@ func (h History) late(p intent.Predicate) Decision {
 		return d
 	}
 	return Decision{Outcome: OutcomeAdmit}
-}
-
-func (h History) rollbackTo(number int) Decision {
-	for _, a := range h.Admissions {
-		if a.Number == number && a.Good {
-			return Decision{Outcome: OutcomeRollback, Restore: number, Message: fmt.Sprintf("release %d by number", number)}
-		}
-	}
-	return Decision{
-		Outcome: OutcomeDenied, Rule: "order: rollback target",
-		Message: fmt.Sprintf("release %d is not kept or never succeeded; name one that did (kubectl get releases)", number),
-	}
 }
 
 func (h History) superseded(rule, message string) Decision {

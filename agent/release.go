@@ -52,6 +52,7 @@ type Release struct {
 	Kind     intent.Kind // what was asked for
 	Reason   Reason      // why ordering admitted it
 	Restore  int         // number of the release that this one brings back, 0 for none
+	Commit   string      // whose code it runs, of one that brings back another; see Release.deployed
 	Note     string      // ordering's word for people, may be empty
 	Rule     string      // policy rule that allowed it
 	Image    string      // repository@sha256:…

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -78,10 +79,19 @@ func (a *Agent) restore(ctx context.Context, r Release, releases []Release) erro
 	})
 }
 
-// deployed is the commit whose code r runs: of a rollback by number, that of the
-// release which it brings back, if that is kept.
+// bringBack makes r, which is not durable yet, one that runs what old does, which
+// is one of releases.
+func (r *Release) bringBack(old Release, releases []Release) {
+	r.Restore, r.Image, r.App, r.Commit = old.Number, old.Image, old.App, old.deployed(releases)
+}
+
+// deployed is the commit whose code r runs: of a rollback to a release, that of
+// the release which it brings back.
 func (r Release) deployed(releases []Release) string {
-	for _, old := range releases {
+	if r.Commit != "" {
+		return r.Commit
+	}
+	for _, old := range releases { // r was admitted by an agent that recorded no commit
 		if old.Number == r.Restore && old.Number < r.Number {
 			return old.deployed(releases)
 		}
@@ -98,4 +108,15 @@ func current(releases []Release) *Release {
 		}
 	}
 	return nil
+}
+
+// replaced is the number of the good release whose place r took, if that is kept:
+// 0 while r does not serve, or if it was the first.
+func (r Release) replaced(releases []Release) int {
+	for _, old := range slices.Backward(releases) {
+		if r.Status.Phase == Succeeded && old.Status.Phase == Succeeded && old.Number < r.Number {
+			return old.Number
+		}
+	}
+	return 0
 }

@@ -20,7 +20,7 @@ type Kind string
 // The kinds of intent.
 const (
 	Deploy   Kind = "deploy"
-	Rollback Kind = "rollback" // back to release RollbackTo
+	Rollback Kind = "rollback" // back to an earlier release
 	Destroy  Kind = "destroy"  // the environment, a preview, goes away
 )
 
@@ -53,11 +53,17 @@ type Predicate struct {
 	App         string    `json:"app"`
 	Environment string    `json:"environment"`
 	Source      Source    `json:"source"`
-	Spec        *spec.App `json:"spec,omitempty"`       // kind deploy only
-	RollbackTo  int       `json:"rollbackTo,omitempty"` // release number, kind rollback only
-	Force       bool      `json:"force,omitempty"`      // deploy although ordering says superseded
-	IssuedAt    time.Time `json:"issuedAt"`             // UTC, whole milliseconds
-	ExpiresAt   time.Time `json:"expiresAt"`            // at most MaxValidity after IssuedAt
+	Spec        *spec.App `json:"spec,omitempty"` // kind deploy only
+
+	// The release to go back to; a rollback has exactly one of the three, the other
+	// kinds none. See RollBackTo.
+	RollbackTo         int    `json:"rollbackTo,omitempty"`         // its number
+	RollbackToCommit   string `json:"rollbackToCommit,omitempty"`   // how the commit that it runs begins, 7 to 40 lower-case hex digits
+	RollbackToPrevious bool   `json:"rollbackToPrevious,omitempty"` // what ran before
+
+	Force     bool      `json:"force,omitempty"` // deploy although ordering says superseded
+	IssuedAt  time.Time `json:"issuedAt"`        // UTC, whole milliseconds
+	ExpiresAt time.Time `json:"expiresAt"`       // at most MaxValidity after IssuedAt
 }
 
 // Source says which workflow run asks. Under the github-oidc signer every

@@ -53,24 +53,25 @@ func (s Statement) validate() error {
 }
 
 func (p Predicate) validateKind(image string) error {
-	hasImage, hasSpec, hasTarget := image != "", p.Spec != nil, p.RollbackTo != 0
+	hasImage, hasSpec := image != "", p.Spec != nil
+	targets, proper := p.targets()
 	var want string
 	switch p.Kind {
 	case Deploy:
-		if !hasImage || !hasSpec || hasTarget {
-			want = "an image, a spec and no rollbackTo"
+		if !hasImage || !hasSpec || targets > 0 {
+			want = "an image, a spec and no release to go back to"
 		} else if p.Spec.Name != p.App || len(p.Spec.Services) == 0 {
 			want = "a spec of the same app with at least one service"
 		} else if err := p.Spec.Validate(); err != nil {
 			return fmt.Errorf("%w: spec: %w", ErrMalformed, err)
 		}
 	case Rollback:
-		if hasImage || hasSpec || p.RollbackTo < 1 {
-			want = "rollbackTo, no image and no spec"
+		if hasImage || hasSpec || targets != 1 || !proper {
+			want = "exactly one of rollbackTo, rollbackToCommit (7 to 40 lower-case hex digits) and rollbackToPrevious, no image and no spec"
 		}
 	case Destroy:
-		if hasImage || hasSpec || hasTarget {
-			want = "neither image, spec nor rollbackTo"
+		if hasImage || hasSpec || targets > 0 {
+			want = "neither image, spec nor a release to go back to"
 		}
 	default:
 		return fmt.Errorf("%w: unknown kind %q", ErrMalformed, p.Kind)

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -25,6 +26,8 @@ const annotationTimeline = "inhaul.dev/timeline"
 // shortCommit is how many digits of a commit people are shown.
 const shortCommit = 7
 
+func short(commit string) string { return commit[:min(shortCommit, len(commit))] }
+
 func releaseName(r agent.Release) string { return r.Line.App + "-" + strconv.Itoa(r.Number) }
 
 // appLabels are the labels of everything of an app in one environment.
@@ -45,8 +48,8 @@ func releaseResource(r agent.Release) *v1alpha1.Release {
 		Spec: v1alpha1.ReleaseSpec{
 			App: r.Line.App, Environment: r.Line.Environment, Number: r.Number,
 			Intent: r.Intent, Kind: string(r.Kind), Reason: string(r.Reason), Restore: r.Restore,
-			Note: r.Note, Rule: r.Rule, Image: r.Image,
-			ShortCommit: r.Source.Commit[:min(shortCommit, len(r.Source.Commit))],
+			Commit: r.Commit, Note: r.Note, Rule: r.Rule, Image: r.Image,
+			ShortCommit: short(cmp.Or(r.Commit, r.Source.Commit)),
 			Source:      sourceResource(r.Source),
 			Definition:  definitionResource(r.App),
 			IssuedAt:    micro(r.IssuedAt),
@@ -70,7 +73,7 @@ func domainRelease(o *v1alpha1.Release) agent.Release {
 		Line:      agent.Line{App: s.App, Environment: s.Environment},
 		Namespace: o.Namespace, Number: s.Number,
 		Intent: s.Intent, Kind: intent.Kind(s.Kind), Reason: agent.Reason(s.Reason), Restore: s.Restore,
-		Note: s.Note, Rule: s.Rule, Image: s.Image,
+		Commit: s.Commit, Note: s.Note, Rule: s.Rule, Image: s.Image,
 		Source:   domainSource(s.Source),
 		App:      app,
 		IssuedAt: plainTime(s.IssuedAt),

@@ -72,6 +72,11 @@ type ReleaseSpec struct {
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	Restore int `json:"restore,omitempty"`
+	// commit is the commit whose code runs, of a release that brings back another.
+	// Otherwise it is that of the source.
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	Commit string `json:"commit,omitempty"`
 	// note says more about how ordering came to the reason.
 	// +optional
 	// +kubebuilder:validation:MaxLength=4096
@@ -84,7 +89,7 @@ type ReleaseSpec struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=1024
 	Image string `json:"image,omitempty"`
-	// shortCommit is the beginning of the commit, for people.
+	// shortCommit is the beginning of the commit whose code runs, for people.
 	// +optional
 	// +kubebuilder:validation:MaxLength=7
 	ShortCommit string `json:"shortCommit,omitempty"`
