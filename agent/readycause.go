@@ -3,6 +3,7 @@ package agent
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -89,32 +90,21 @@ type probeAnswer struct {
 // probe returns how one of probes failed last, by the kubelet's events; nil if
 // they do not tell.
 func (e *Evidence) probe(probes ...string) *probeAnswer {
-	var found []string
 	event := e.newest(func(e Event) bool {
-		if e.Reason != "Unhealthy" {
-			return false
-		}
 		found := probeEvent.FindStringSubmatch(e.Message)
-		for _, probe := range probes {
-			if found != nil && found[1] == probe {
-				return true
-			}
-		}
-		return false
+		return e.Reason == "Unhealthy" && found != nil && slices.Contains(probes, found[1])
 	})
-	if event != nil {
-		found = probeEvent.FindStringSubmatch(event.Message)
-	}
-	if found == nil {
+	if event == nil {
 		return nil
 	}
+	found := probeEvent.FindStringSubmatch(event.Message)
 	return &probeAnswer{probe: found[1], answer: strings.TrimSpace(found[2])}
 }
 
 // probeCause is the cause of a probe that fails for good.
 func (t trial) probeCause(a probeAnswer, log, within string) *Cause {
 	if says(a.answer, "connection refused") {
-		return t.notListening(a, log, within)
+		return t.notListening(a, log, " (not ready "+within+")")
 	}
 	said, next := t.tell(a)
 	return t.cause(CauseProbe, "runs, but was not ready "+within+": "+said, next)
@@ -178,29 +168,32 @@ func (t trial) notListening(a probeAnswer, log, within string) *Cause {
 	if dial := dialled.FindStringSubmatch(a.answer); dial != nil {
 		port, _ = strconv.Atoi(dial[1]) // digits
 	}
-	message := fmt.Sprintf("runs, but nothing listens on port %d %s", port, within)
-	next := fmt.Sprintf("make the program listen on 0.0.0.0 and on the port that PORT names (%d), or set port in inhaul.yaml to the one it has; a slow start gets more time with health.timeout", port)
 	all := listenings(log)
-	if len(all) == 0 {
-		return t.cause(CauseNotListening, message, next)
+	i := slices.IndexFunc(all, func(l listening) bool { return l.port == port })
+	if i < 0 {
+		i = len(all) - 1 // what it said last
 	}
-	told := all[len(all)-1]
-	for _, l := range all {
-		if l.port == port {
-			told = l
-		}
+	message := fmt.Sprintf("nothing listens on port %d%s", port, within)
+	if i < 0 {
+		return t.cause(CauseNotListening, message,
+			fmt.Sprintf("make the program listen on 0.0.0.0 and on the port that PORT names (%d), or set port in inhaul.yaml to the one it has; a slow start gets more time with health.timeout", port))
 	}
-	message += ": its log says that it listens on " + told.text
+	told := all[i]
+	if told.port == port {
+		message = fmt.Sprintf("port %d refuses connections%s", port, within)
+	}
+	message += "; its log says that it listens on " + told.text
+	var next string
 	switch {
-	case told.loopback:
+	case told.port == port && told.loopback:
 		next = "let the program listen on 0.0.0.0, not on " + told.host + ": nothing outside of its container reaches it there"
-		if told.port != port {
-			next += fmt.Sprintf("; and on port %d (PORT), or set port: %d in inhaul.yaml", port, told.port)
-		}
 	case told.port == port:
 		next = "it may have begun to listen too late, or on another address: let it listen on 0.0.0.0; a slow start gets more time with health.timeout"
 	default:
 		next = fmt.Sprintf("set port: %d in inhaul.yaml, or make the program listen on the port that PORT names (%d)", told.port, port)
+		if told.loopback {
+			next += "; and on 0.0.0.0, not on " + told.host + ", where nothing outside of its container reaches it"
+		}
 	}
 	return t.cause(CauseNotListening, message, next)
 }
