@@ -197,6 +197,7 @@ func TestJudgeAServiceThatScales(t *testing.T) {
 		{"every pod that the scaler wants is ready", scaled, observed("web", append(two, readyPod("c", time.Second))...), 2 * time.Second, true, ""},
 		{"one of them may still come up", scaled, observed("web", append(two, homeless)...), 2 * time.Second, false, ""},
 		{"one of them finds no node", scaled, observed("web", append(two, homeless)...), late, true, ""},
+		{"one of them waits for a node that is being added", scaled, observed("web", append(two, homelessPod(&Evidence{At: after(late), Events: []Event{nominated(0)}}))...), late, true, ""},
 		{"one of them is over the quota, perhaps for a moment", scaled, quota, 2 * time.Second, false, ""},
 		{"one of them is over the quota", scaled, quota, uncertainFor, true, ""},
 		{"fewer than the release has to have", scaled, observed("web", two[0], homeless), late, true, CauseUnschedulable},
