@@ -317,6 +317,7 @@ func TestJudgeIsSureBeforeItIsFinal(t *testing.T) {
 		{"an impossible name", waiting("InvalidImageName", ""), at},
 		{"never to be pulled", waiting("ErrImageNeverPull", ""), at},
 		{"a registry that does not answer, first try", waiting("ErrImagePull", "dial tcp: i/o timeout"), no},
+		{"a repository whose name is such a word", waiting("ErrImagePull", `failed to do request: Head "https://registry.example/v2/access-denied/manifests/not-found": dial tcp: i/o timeout`), no},
 		{"no word but the reason, first try", waiting("ErrImagePull", ""), no},
 		{"a registry that is down", waiting("RegistryUnavailable", ""), no},
 		{"a registry that does not answer, several tries", waiting("ImagePullBackOff", "dial tcp: i/o timeout"), uncertainFor},
