@@ -55,6 +55,9 @@ func (t trial) notStarted(pod PodObservation, c ContainerObservation, within str
 	if event != nil && missingObject.MatchString(event.Message) {
 		return t.startCause(event.Message)
 	}
+	if event == nil {
+		event = pod.Evidence.newest(func(Event) bool { return true })
+	}
 	why := orElse(c.Message, orElse(c.Waiting, "its node says nothing"))
 	if event != nil {
 		why = event.Reason + ": " + event.Message
