@@ -21,8 +21,15 @@ const (
 // nobody has given up on that. This and the durable status are the outbox.
 func (r Release) unreported() bool { return r.Status.Reported.Phase != r.checkPhase() }
 
+// waitingPhase is what a check run shows of a rollout that waits out of the
+// ordinary; no release has it as its phase.
+const waitingPhase Phase = "Waiting"
+
 // checkPhase is the phase as far as a check run tells phases apart.
 func (r Release) checkPhase() Phase {
+	if r.waits() {
+		return waitingPhase
+	}
 	switch r.Status.Phase {
 	case Pending, "":
 		return Pending
