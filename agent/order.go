@@ -210,12 +210,13 @@ func (m LineMarks) advance(s intent.Source, issuedAt time.Time, number int, roll
 	if issuedAt.After(m.LastIssuedAt) {
 		next.LastIssuedAt = issuedAt
 	}
-	path := WorkflowPath(s.WorkflowRef)
-	next.Workflows = map[string]int64{path: s.RunNumber}
-	for workflow, run := range m.Workflows {
-		next.Workflows[workflow] = max(run, next.Workflows[workflow])
+	if s.RunID != 0 { // no run asked for a rollback in the cluster
+		next.Workflows = map[string]int64{WorkflowPath(s.WorkflowRef): s.RunNumber}
+		for workflow, run := range m.Workflows {
+			next.Workflows[workflow] = max(run, next.Workflows[workflow])
+		}
 	}
-	if rollback && issuedAt.After(m.LastRollbackAt) {
+	if rollback && !issuedAt.Before(m.LastRollbackAt) { // of two within a second, the later release
 		next.LastRollbackAt, next.LastRollbackBy = issuedAt, commit
 	}
 	return next
