@@ -21,12 +21,13 @@ func CheckName(line Line, repositoryID int64, apps []App) string {
 	return "inhaul / " + line.Environment
 }
 
-// check is the release as its check run shows it.
-func (r Release) check(environment Environment, apps []App) Check {
+// check is the release as its check run shows it; back is the release that it took
+// the place of, 0 for none.
+func (r Release) check(environment Environment, apps []App, back int) Check {
 	c := Check{
 		ID: r.Status.Reported.CheckRun, Repository: r.Source.Repository, Commit: r.Source.Commit,
 		Name: CheckName(r.Line, r.Source.RepositoryID, apps), ExternalID: r.Intent,
-		StartedAt: r.Status.At(StepAdmitted), Title: r.Status.Message, Text: r.text(environment.URL),
+		StartedAt: r.Status.At(StepAdmitted), Title: r.Status.Message, Text: r.text(environment.URL, back),
 	}
 	switch r.Status.Phase {
 	case Pending, "":
@@ -37,7 +38,7 @@ func (r Release) check(environment Environment, apps []App) Check {
 		c.Status, c.Title = InProgress, fmt.Sprintf("Release %d is rolling out", r.Number)
 	case Succeeded:
 		c.Status, c.Conclusion = Completed, Success
-		c.Title = fmt.Sprintf("%s · %s · %s", r.Status.Message, count(len(r.App.Services), "service"), short(r.Source.Commit))
+		c.Title = fmt.Sprintf("%s · %s · %s", r.Status.Message, count(len(r.App.Services), "service"), short(orElse(r.Commit, r.Source.Commit)))
 	case Superseded:
 		c.Status, c.Conclusion = Completed, Neutral
 	case Restoring, Failed, RolledBack:
@@ -107,8 +108,8 @@ func (r Release) wrote() bool {
 	return gaveUp || !r.Status.At(StepApplied).IsZero()
 }
 
-// text holds the details, and a line that the waiting workflow reads.
-func (r Release) text(url string) string {
+// text holds the details, the way back, and a line that the waiting workflow reads.
+func (r Release) text(url string, back int) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Release %d · image `%s` · intent `%s`\n\n", r.Number, r.Image, r.Intent)
 	b.WriteString(r.origin())
@@ -126,8 +127,11 @@ func (r Release) text(url string) string {
 		}
 	}
 	fmt.Fprintf(&b, "\nLook closer: `kubectl -n %s describe release %s-%d`\n\n", r.Namespace, r.Line.App, r.Number)
+	if back != 0 {
+		fmt.Fprintf(&b, "Undo: `inhaul rollback %s --environment %s --to %d`, or the workflow input `rollback-to: %d`\n\n", r.Line.App, r.Line.Environment, back, back)
+	}
 	b.WriteString("GitHub's own *Re-run* button on this check cannot reach the agent, which accepts no traffic: re-run the workflow instead.\n\n")
-	b.WriteString(Marker{Release: r.Number, URL: url}.comment())
+	b.WriteString(Marker{Release: r.Number, Back: back, URL: url}.comment())
 	return b.String()
 }
 
@@ -143,6 +147,7 @@ func (r Release) origin() string {
 // Marker is what a check run's text tells the waiting workflow.
 type Marker struct {
 	Release int    `json:"release"`
+	Back    int    `json:"back,omitempty"` // the release that served before; a rollback to it is the way back
 	URL     string `json:"url,omitempty"`
 }
 
@@ -150,7 +155,7 @@ type Marker struct {
 // encoder escapes ">", so nothing in it can end the comment.
 func (m Marker) comment() string {
 	data, err := json.Marshal(m)
-	if err != nil { // a struct of an int and a string always encodes
+	if err != nil { // numbers and a string always encode
 		return ""
 	}
 	return "<!-- inhaul: " + string(data) + " -->"

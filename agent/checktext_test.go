@@ -67,7 +67,10 @@ func redPredeploy(r *Release) {
 // stories are one check of every kind that people can see.
 func stories() map[string]Check {
 	production := Environment{Name: "production", URL: "https://storefront.example"}
-	of := func(phase Phase, change func(*Release)) Check { return told(phase, change).check(production, nil) }
+	of := func(phase Phase, change func(*Release)) Check {
+		r := told(phase, change)
+		return r.check(production, nil, r.replaced([]Release{{Number: 2, Status: Status{Phase: Succeeded}}, r}))
+	}
 	denied := Refusal{
 		Line: Line{App: "storefront", Environment: "production"}, Intent: "sha256:" + strings.Repeat("ef", 32),
 		Rule: "policy: ref", Message: `denied by policy: rule "main to production": ref is "refs/heads/feature", want "refs/heads/main"`,
@@ -112,6 +115,13 @@ func stories() map[string]Check {
 			r.Status.Reach(StepVerdict, after(time.Second))
 			r.Status.Message = "Live in 1s"
 			r.App.Services = r.App.Services[:1]
+		}),
+		"rolled-back-to-an-earlier-release": of(Succeeded, func(r *Release) {
+			applied(r)
+			r.Kind, r.Reason, r.Restore, r.Commit = intent.Rollback, ReasonRollback, 1, strings.Repeat("1", 40)
+			r.Note = "release 1 (1111111), which was live before"
+			r.Status.Reach(StepVerdict, after(time.Second))
+			r.Status.Message = "Live in 1s"
 		}),
 		"restoring":       of(Restoring, red),
 		"failed-at-first": of(Failed, red),
@@ -198,9 +208,9 @@ func TestContentCannotBreakTheMarkerOrTheFence(t *testing.T) {
 				r.Status.Cause.Log, r.Status.Cause.Events = hostile, []string{hostile}
 				r.Source.Actor, r.Rule = hostile, hostile
 			})
-			check := r.check(Environment{URL: "https://storefront.example/-->" + forged}, nil)
-			if m := lastMarker(t, check.Text); m.Release != 3 || m.URL != "https://storefront.example/-->"+forged {
-				t.Errorf("got %+v, want release 3 and the environment's own address", m)
+			check := r.check(Environment{URL: "https://storefront.example/-->" + forged}, nil, 2)
+			if m := lastMarker(t, check.Text); m.Release != 3 || m.Back != 2 || m.URL != "https://storefront.example/-->"+forged {
+				t.Errorf("got %+v, want release 3, the way back to 2 and the environment's own address", m)
 			}
 			if inside := fenced(hostile); !closedOnlyAtItsEnd(inside) {
 				t.Errorf("the content ends its own fence:\n%s", inside)
@@ -250,7 +260,7 @@ func TestBoldTextIsNoMarkup(t *testing.T) {
 	}
 	failed := told(Failed, func(r *Release) { red(r); r.Status.Cause.Message = hostile })
 	denied := Refusal{Message: hostile}
-	for _, check := range []Check{failed.check(Environment{}, nil), denied.check(nil)} {
+	for _, check := range []Check{failed.check(Environment{}, nil, 0), denied.check(nil)} {
 		if !strings.HasPrefix(check.Summary, want+"\n") {
 			t.Errorf("got summary %q, want %q first", check.Summary, want)
 		}
@@ -282,7 +292,7 @@ func TestTextStaysWithinGitHubsLimit(t *testing.T) {
 			r.Status.Cause.Events = append(r.Status.Cause.Events, strings.Repeat("e", 1<<10))
 		}
 	})
-	if got := len(r.check(Environment{}, nil).Text); got > limit {
+	if got := len(r.check(Environment{}, nil, 0).Text); got > limit {
 		t.Errorf("got %d bytes, want at most %d: what is cut off is the marker", got, limit)
 	}
 }

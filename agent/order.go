@@ -74,7 +74,8 @@ type History struct {
 //  3. not issued after the last admitted one: superseded, unless it is the first
 //     attempt of a run newer than every admitted one (clocks of runners differ,
 //     run ids do not)
-//  4. kind rollback: rollback if that release succeeded, else denied
+//  4. kind rollback: rollback to the release that it names, of those that
+//     succeeded and are kept, else denied; see History.target
 //  5. a later attempt of a run that has a release here: redeploy of the newest
 //     run, else rollback
 //  6. a later attempt of an older run that has none: superseded
@@ -92,7 +93,7 @@ func Order(h History, v intent.Verified, mayForce bool) Decision {
 			stamp(p.IssuedAt), stamp(h.Marks.LastIssuedAt)))
 	}
 	if p.Kind == intent.Rollback {
-		return h.rollback(Target{Number: p.RollbackTo})
+		return h.rollback(p)
 	}
 	if p.Source.RunAttempt > 1 {
 		if a, ok := h.ofRun(p.Source.RunID); ok {
@@ -168,15 +169,6 @@ func (h History) late(p intent.Predicate) Decision {
 		return d
 	}
 	return Decision{Outcome: OutcomeAdmit}
-}
-
-// rollback is rule 4.
-func (h History) rollback(t Target) Decision {
-	a, err := h.target(t)
-	if err != nil {
-		return Decision{Outcome: OutcomeDenied, Rule: "order: rollback target", Message: err.Error()}
-	}
-	return Decision{Outcome: OutcomeRollback, Restore: a.Number, Message: fmt.Sprintf("release %d by number", a.Number)}
 }
 
 func (h History) superseded(rule, message string) Decision {

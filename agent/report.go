@@ -45,11 +45,12 @@ func (a *Agent) report(ctx context.Context, name string) error {
 	}
 	var failures []error
 	for _, environment := range app.Environments {
-		for _, r := range a.Reader.Releases(Line{App: name, Environment: environment.Name}) {
+		releases := a.Reader.Releases(Line{App: name, Environment: environment.Name})
+		for _, r := range releases {
 			if !r.unreported() {
 				continue
 			}
-			if err := a.reportRelease(ctx, r, environment); err != nil {
+			if err := a.reportRelease(ctx, r, r.check(environment, a.Apps.Apps(), r.replaced(releases))); err != nil {
 				failures = append(failures, fmt.Errorf("reporting release %d of %s: %w", r.Number, r.Line, err))
 			}
 		}
@@ -81,8 +82,8 @@ func (a *Agent) show(ctx context.Context, line Line, check Check, since time.Tim
 	return id, err == nil, err
 }
 
-func (a *Agent) reportRelease(ctx context.Context, r Release, environment Environment) error {
-	id, shown, err := a.show(ctx, r.Line, r.check(environment, a.Apps.Apps()), r.IssuedAt)
+func (a *Agent) reportRelease(ctx context.Context, r Release, check Check) error {
+	id, shown, err := a.show(ctx, r.Line, check, r.IssuedAt)
 	if err != nil {
 		return err
 	}

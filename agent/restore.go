@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -100,4 +101,15 @@ func current(releases []Release) *Release {
 		}
 	}
 	return nil
+}
+
+// replaced is the number of the good release whose place r took, if that is kept:
+// 0 while r does not serve, or if it was the first.
+func (r Release) replaced(releases []Release) int {
+	for _, old := range slices.Backward(releases) {
+		if r.Status.Phase == Succeeded && old.Status.Phase == Succeeded && old.Number < r.Number {
+			return old.Number
+		}
+	}
+	return 0
 }

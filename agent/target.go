@@ -45,6 +45,48 @@ func (t Target) String() string {
 	return strconv.Itoa(t.Number)
 }
 
+// rollback is rule 4. A rollback to what serves already is one like any other: it
+// supersedes what is under way, and it holds.
+func (h History) rollback(p intent.Predicate) Decision {
+	t := targetOf(p)
+	a, why := Admission{}, ""
+	if again, ok := h.repeats(p); ok {
+		a, why = again, fmt.Sprintf("run %d again, which was release %d", p.Source.RunID, again.Number)
+	} else {
+		var err error
+		if a, err = h.target(t); err != nil {
+			return Decision{Outcome: OutcomeDenied, Rule: "order: rollback target", Message: err.Error()}
+		}
+		why = t.explain(a)
+	}
+	if serving, ok := h.newestGood(); ok && (serving.Number == a.Number || serving.Restore == a.Number) {
+		why += ", and serves already"
+	}
+	return Decision{Outcome: OutcomeRollback, Restore: a.Number, Message: why}
+}
+
+// repeats is the good release of an earlier attempt of the run that asks for what
+// was previous then: a re-run does the same again.
+func (h History) repeats(p intent.Predicate) (Admission, bool) {
+	for _, a := range slices.Backward(h.Admissions) {
+		if p.RollbackToPrevious && p.Source.RunAttempt > 1 && a.RunID == p.Source.RunID && a.Good {
+			return a, true
+		}
+	}
+	return Admission{}, false
+}
+
+// explain says to people why t is release a.
+func (t Target) explain(a Admission) string {
+	switch {
+	case t.Previous:
+		return fmt.Sprintf("release %d (%s), which was live before", a.Number, short(a.Commit))
+	case t.Commit != "":
+		return fmt.Sprintf("release %d, the newest good one of commit %s", a.Number, short(a.Commit))
+	}
+	return fmt.Sprintf("release %d by number", a.Number)
+}
+
 // target is the release that t names, of those that succeeded and are kept. The
 // error says what is asked for, what there is and what to do next.
 func (h History) target(t Target) (Admission, error) {
