@@ -174,7 +174,7 @@ func (r Request) release(app App, releases []Release, now time.Time) (Release, e
 	}
 	release := Release{
 		Line: r.Line, Namespace: r.Namespace, Number: history.Marks.LastNumber + 1,
-		Intent: r.intent(), Kind: intent.Rollback, Reason: ReasonRollback, Note: r.note(found), Rule: requestRule,
+		Intent: r.intent(), Kind: intent.Rollback, Reason: ReasonRollback, Note: r.note(target.explain(found)), Rule: requestRule,
 		Source: r.source(old, found.Commit, releases), IssuedAt: r.CreatedAt, Evidence: r.evidence(),
 		Status: Status{Phase: Pending},
 	}
@@ -217,8 +217,8 @@ func (r Request) actor() string {
 }
 
 // note is the request in one line.
-func (r Request) note(to Admission) string {
-	note := fmt.Sprintf("back to release %d (%s), asked for in the cluster by %s", to.Number, short(to.Commit), r.actor())
+func (r Request) note(why string) string {
+	note := fmt.Sprintf("%s, asked for in the cluster by %s", why, r.actor())
 	if reason := strings.Join(strings.Fields(r.Reason), " "); reason != "" {
 		note += fmt.Sprintf(": %q", reason)
 	}
