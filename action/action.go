@@ -133,6 +133,9 @@ func (a *Action) run(ctx context.Context) error {
 // nobody waits.
 func (a *Action) carry(ctx context.Context, deploys []*deploy) error {
 	for _, d := range deploys {
+		if d.inputs.RollbackTo != "" { // the release that comes back has its image
+			continue
+		}
 		if err := a.provideImage(ctx, d); err != nil {
 			d.failure = err
 			return err
@@ -180,6 +183,9 @@ func (a *Action) prepare(ctx context.Context) ([]*deploy, error) {
 	if inputs.Signer == signerOIDC && a.Getenv("ACTIONS_ID_TOKEN_REQUEST_URL") == "" {
 		return nil, userError("the job may not ask GitHub for an ID token, which signs the deploy",
 			"give the job `permissions: {contents: read, id-token: write, checks: read}`; a pull request from a fork never gets one")
+	}
+	if inputs.RollbackTo != "" {
+		return a.planRollback(d)
 	}
 	all, err := a.readApps(inputs)
 	if err != nil {
@@ -239,11 +245,20 @@ func (a *Action) publishIntent(ctx context.Context, d *deploy) error {
 		return err
 	}
 	issuedAt := a.Now().UTC().Truncate(time.Millisecond)
-	statement := intent.New(d.image, intent.Predicate{
+	predicate := intent.Predicate{
 		Kind: intent.Deploy, App: d.app.Name, Environment: d.environment, Source: d.source, Spec: &d.app,
 		Force: d.inputs.Force, IssuedAt: issuedAt, ExpiresAt: issuedAt.Add(d.inputs.ExpiresIn),
-	})
-	envelope, digest, err := intent.Sign(ctx, statement, signer)
+	}
+	if d.inputs.RollbackTo != "" {
+		predicate.Spec = nil
+		if err := predicate.RollBackTo(d.inputs.RollbackTo); err != nil {
+			return err
+		}
+	}
+	envelope, digest, err := intent.Sign(ctx, intent.New(d.image, predicate), signer)
+	if errors.Is(err, intent.ErrMalformed) && d.inputs.RollbackTo != "" { // no spec has been looked at before
+		return userError(err.Error(), "correct `with:` in the workflow")
+	}
 	if err != nil {
 		return err
 	}

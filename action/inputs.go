@@ -21,6 +21,7 @@ type Inputs struct {
 	IntentsRepository string // empty: that of the image with -intents behind it
 	Image             string // repository@sha256:…, pushed already; empty: build
 	Environment       string // empty: by branch
+	RollbackTo        string // previous, a release number or the beginning of a commit; empty: deploy
 	Builder           string // auto, buildx or buildah
 	Platforms         []string
 	BuildArgs         map[string]string // on top of those in inhaul.yaml
@@ -69,6 +70,7 @@ func declaredInputs() []input {
 		{"intents-repository", "", func(in *Inputs, v string) error { return repository(v, &in.IntentsRepository) }},
 		{"image", "", func(in *Inputs, v string) error { return digestReference(v, &in.Image) }},
 		{"environment", "", func(in *Inputs, v string) error { in.Environment = v; return nil }},
+		{"rollback-to", "", func(in *Inputs, v string) error { return rollbackTarget(v, &in.RollbackTo) }},
 		{"builder", builderAuto, func(in *Inputs, v string) error {
 			return choice(v, &in.Builder, builderAuto, builderBuildx, builderBuildah)
 		}},
@@ -123,7 +125,9 @@ func (in *Inputs) complete() (problems []error) {
 	if in.ImageRepository == "" && in.Image != "" {
 		in.ImageRepository = repositoryOf(in.Image)
 	}
-	if in.ImageRepository == "" {
+	if in.RollbackTo != "" {
+		problems = in.completeRollback()
+	} else if in.ImageRepository == "" {
 		problems = append(problems, errors.New("input image-repository: missing: want a repository such as 123456789012.dkr.ecr.eu-central-1.amazonaws.com/shop"))
 	}
 	if in.Signer == signerKey && in.SigningKey == "" {

@@ -159,6 +159,10 @@ func TestInputs(t *testing.T) {
 		{"refuse a signer", []string{"INPUT_SIGNER", "gpg"}, "input signer: want github-oidc or key"},
 		{"refuse no key", []string{"INPUT_SIGNER", "key"}, "input signing-key: missing"},
 		{"refuse no token", []string{"INPUT_TOKEN", ""}, "input token: missing"},
+		{"refuse a rollback to a branch", []string{"INPUT_ROLLBACK-TO", "main"}, `input rollback-to: rollback target: got "main", want previous, a release number`},
+		{"refuse a rollback to an image", []string{"INPUT_ROLLBACK-TO", "previous", "INPUT_IMAGE", "example.com/shop@" + digest}, "input image: a rollback brings back the image of its release"},
+		{"refuse a forced rollback", []string{"INPUT_ROLLBACK-TO", "7", "INPUT_FORCE", "true"}, "input force: a rollback is deliberate already"},
+		{"refuse a rollback from nowhere", []string{"INPUT_ROLLBACK-TO", "7", "INPUT_IMAGE-REPOSITORY", ""}, "input image-repository: missing: want the app's image repository, or its intents-repository"},
 		{"say everything at once", []string{"INPUT_WAIT", "x", "INPUT_CACHE", "y"}, "input cache: want true or false, got \"y\"\ninput wait"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -213,12 +217,19 @@ func TestMarker(t *testing.T) {
 	for text, want := range map[string]marker{
 		"":     {},
 		"none": {},
-		`x <!-- inhaul: {"release":12,"url":"https://a.example"} -->`:                      {12, "https://a.example"},
-		`<!-- inhaul: {"release":1} --> log <!-- inhaul: {"release":2} -->`:                {2, ""},
-		`<!-- inhaul: {"release":3,"url":"javascript:alert(1)"} -->`:                       {3, ""},
-		`<!-- inhaul: {"release":3,"url":"https://a.example/` + "\u0000" + `"} -->`:        {},
-		`<!-- inhaul: {"release":-1} -->`:                                                  {},
-		`<!-- inhaul: {"release":4}`:                                                       {},
+		`x <!-- inhaul: {"release":12,"url":"https://a.example"} -->`:               {Release: 12, URL: "https://a.example"},
+		`<!-- inhaul: {"release":1} --> log <!-- inhaul: {"release":2} -->`:         {Release: 2},
+		`<!-- inhaul: {"release":3,"url":"javascript:alert(1)"} -->`:                {Release: 3},
+		`<!-- inhaul: {"release":3,"url":"https://a.example/` + "\u0000" + `"} -->`: {},
+		`<!-- inhaul: {"release":6,"back":5} -->`:                                   {Release: 6, Back: 5},
+		`<!-- inhaul: {"release":6,"back":-5} -->`:                                  {},
+		`<!-- inhaul: {"release":6,"restored":4,"commit":"` + commit + `","image":"example.com/shop@sha256:` + strings.Repeat("a", 64) + `"} -->`: {
+			Release: 6, Restored: 4, Commit: commit, Image: "example.com/shop@sha256:" + strings.Repeat("a", 64),
+		},
+		`<!-- inhaul: {"release":6,"restored":4,"commit":"| x","image":"example.com/shop@sha256:` + strings.Repeat("a", 64) + `"} -->`: {Release: 6},
+		`<!-- inhaul: {"release":6,"restored":4,"commit":"` + commit + `","image":"example.com/shop:1"} -->`:                           {Release: 6},
+		`<!-- inhaul: {"release":-1} -->`: {},
+		`<!-- inhaul: {"release":4}`:      {},
 		`<!-- inhaul: {"release":5,"x":"` + strings.Repeat("x", maxMarkerBytes) + `"} -->`: {},
 	} {
 		if got := parseMarker(text); got != want {

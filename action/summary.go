@@ -1,6 +1,7 @@
 package action
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -95,8 +96,14 @@ func summary(d *deploy, err error) string {
 	row("Verdict", cell(d.check.Title))
 	row("URL", cell(d.marker.URL))
 	row("Check", cell(d.check.URL))
-	row("Commit", code(d.source.Commit))
+	row("Commit", code(cmp.Or(d.marker.Commit, d.source.Commit)))
 	image := code(d.image)
+	if d.marker.Restored > 0 {
+		row("Brought back", "release #"+strconv.Itoa(d.marker.Restored))
+	}
+	if d.marker.Back > 0 {
+		row("Undo", code("rollback-to: "+strconv.Itoa(d.marker.Back)))
+	}
 	if image != "" && !d.built {
 		image += " (built before)"
 	}
@@ -117,13 +124,17 @@ func summary(d *deploy, err error) string {
 }
 
 func headline(d *deploy, err error) string {
+	done := "deployed"
+	if d.inputs.RollbackTo != "" {
+		done = "rolled back"
+	}
 	switch {
 	case err != nil:
-		return "❌ Not deployed:"
+		return "❌ Not " + done + ":"
 	case d.check.Conclusion == "success":
-		return "✅ Deployed:"
+		return "✅ " + strings.ToUpper(done[:1]) + done[1:] + ":"
 	case d.check.Status == "completed":
-		return "⏭️ Not deployed:"
+		return "⏭️ Not " + done + ":"
 	}
 	return "📨 Published:"
 }

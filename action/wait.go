@@ -1,6 +1,7 @@
 package action
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -69,6 +70,7 @@ func (a *Action) awaitVerdict(ctx context.Context, d *deploy, start time.Time) e
 			}
 			if d.check.Status == "completed" {
 				d.marker = parseMarker(check.Text)
+				d.image = cmp.Or(d.image, d.marker.Image)
 				return a.conclude(d)
 			}
 		}
@@ -85,18 +87,22 @@ func (a *Action) awaitVerdict(ctx context.Context, d *deploy, start time.Time) e
 
 // conclude turns the verdict into the job's result.
 func (a *Action) conclude(d *deploy) error {
+	what, done, undone := "deploy to ", "deployed to ", "not deployed: "
+	if d.inputs.RollbackTo != "" {
+		what, done, undone = "rollback of ", "rolled back ", "not rolled back: "
+	}
 	switch d.check.Conclusion {
 	case "success":
-		a.infof("deployed to %s", d.environment)
+		a.infof("%s%s", done, d.environment)
 		return nil
 	case "neutral", "skipped":
-		a.github().Warningf("%s", "not deployed: "+d.check.Title+"\n"+d.check.Summary)
+		a.github().Warningf("%s", undone+d.check.Title+"\n"+d.check.Summary)
 		return nil
 	case "action_required":
-		return userError("the deploy to "+d.environment+" was denied: "+d.check.Title+"\n"+d.check.Summary,
+		return userError("the "+what+d.environment+" was denied: "+d.check.Title+"\n"+d.check.Summary,
 			"the rules are in the App resource of the cluster; see "+d.check.URL)
 	}
-	return userError("the deploy to "+d.environment+" failed: "+d.check.Title+"\n"+d.check.Summary, "see "+d.check.URL)
+	return userError("the "+what+d.environment+" failed: "+d.check.Title+"\n"+d.check.Summary, "see "+d.check.URL)
 }
 
 // noVerdict says what to look at when the time is over.
@@ -126,8 +132,12 @@ func (c Check) bounded() Check {
 // marker is what the agent tells the workflow in the check's text, as an HTML
 // comment: <!-- inhaul: {"release":12,"url":"…"} -->.
 type marker struct {
-	Release int    `json:"release"`
-	URL     string `json:"url"`
+	Release  int    `json:"release"`
+	Back     int    `json:"back"` // the release that served before
+	URL      string `json:"url"`
+	Restored int    `json:"restored"` // the release that a rollback brought back, and what that is
+	Commit   string `json:"commit"`
+	Image    string `json:"image"`
 }
 
 // parseMarker reads the last marker in text: what comes before it may quote an
@@ -141,10 +151,13 @@ func parseMarker(text string) marker {
 	}
 	body, _, ended := strings.Cut(text[at+len(begin):], end)
 	var m marker
-	if !ended || len(body) > maxMarkerBytes || json.Unmarshal([]byte(body), &m) != nil || m.Release < 0 {
+	if !ended || len(body) > maxMarkerBytes || json.Unmarshal([]byte(body), &m) != nil || m.Release < 0 || m.Back < 0 || m.Restored < 0 {
 		return marker{}
 	}
 	m.URL = webAddress(m.URL)
+	if m.Restored == 0 || !commitShape.MatchString(m.Commit) || digestReference(m.Image, &m.Image) != nil {
+		m.Restored, m.Commit, m.Image = 0, "", ""
+	}
 	return m
 }
 

@@ -131,7 +131,7 @@ func (r Release) text(url string, back int) string {
 		fmt.Fprintf(&b, "Undo: `inhaul rollback %s --environment %s --to %d`, or the workflow input `rollback-to: %d`\n\n", r.Line.App, r.Line.Environment, back, back)
 	}
 	b.WriteString("GitHub's own *Re-run* button on this check cannot reach the agent, which accepts no traffic: re-run the workflow instead.\n\n")
-	b.WriteString(Marker{Release: r.Number, Back: back, URL: url}.comment())
+	b.WriteString(r.marker(url, back).comment())
 	return b.String()
 }
 
@@ -149,6 +149,19 @@ type Marker struct {
 	Release int    `json:"release"`
 	Back    int    `json:"back,omitempty"` // the release that served before; a rollback to it is the way back
 	URL     string `json:"url,omitempty"`
+
+	// What a rollback to a release brings back, which no workflow knows before.
+	Restored int    `json:"restored,omitempty"` // number of the release
+	Commit   string `json:"commit,omitempty"`   // whose code it runs
+	Image    string `json:"image,omitempty"`    // repository@sha256:…
+}
+
+func (r Release) marker(url string, back int) Marker {
+	m := Marker{Release: r.Number, Back: back, URL: url}
+	if r.Restore != 0 {
+		m.Restored, m.Commit, m.Image = r.Restore, r.Commit, r.Image
+	}
+	return m
 }
 
 // comment is the marker as an HTML comment: <!-- inhaul: {…} -->. The JSON

@@ -4,6 +4,7 @@
 package e2e
 
 import (
+	"encoding/base64"
 	"fmt"
 	"os"
 	"os/exec"
@@ -48,6 +49,7 @@ func TestStories(t *testing.T) {
 			"kubectl":   kubectl,
 			"output":    output,
 			"podenv":    podenv,
+			"podsecret": podsecret,
 			"publish":   publish,
 			"published": published,
 			"refused":   refused,
@@ -134,12 +136,27 @@ func podenv(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: podenv SERVICE")
 	}
-	get := func(what, path string) string {
-		kubectl(ts, false, []string{"-n", ts.Getenv("NAMESPACE"), "get", what, "-o", "jsonpath=" + path})
-		return ts.ReadFile("stdout")
+	name := field(ts, "deployment/"+ts.Getenv("APP")+"-"+args[0], "{.spec.template.spec.containers[0].envFrom[*].configMapRef.name}")
+	field(ts, "configmap/"+name, "{.data}")
+}
+
+// podsecret prints the secret variable that new pods of a service get:
+// podsecret SERVICE NAME
+func podsecret(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: podsecret SERVICE NAME")
 	}
-	name := get("deployment/"+ts.Getenv("APP")+"-"+args[0], "{.spec.template.spec.containers[0].envFrom[*].configMapRef.name}")
-	get("configmap/"+name, "{.data}")
+	name := field(ts, "deployment/"+ts.Getenv("APP")+"-"+args[0], "{.spec.template.spec.containers[0].envFrom[*].secretRef.name}")
+	value, err := base64.StdEncoding.DecodeString(field(ts, "secret/"+name, "{.data."+args[1]+"}"))
+	ts.Check(err)
+	_, err = fmt.Fprintln(ts.Stdout(), string(value))
+	ts.Check(err)
+}
+
+// field is what of an object of $NAMESPACE is at path.
+func field(ts *testscript.TestScript, what, path string) string {
+	kubectl(ts, false, []string{"-n", ts.Getenv("NAMESPACE"), "get", what, "-o", "jsonpath=" + path})
+	return ts.ReadFile("stdout")
 }
 
 // refused waits until the App's refusal of that index is by that rule: kubectl

@@ -23,7 +23,10 @@ import (
 	"github.com/inhaul/inhaul/spec"
 )
 
-const exampleWorkflow = ".github/workflows/deploy.yml"
+const (
+	exampleWorkflow = ".github/workflows/deploy.yml"
+	exampleRollback = ".github/workflows/rollback.yml"
+)
 
 // example is what we ship for a team to copy: the App of the platform owner, and
 // the workflow and the inhaul.yaml of the team.
@@ -80,13 +83,8 @@ func (x example) push(t *testing.T, branch string, protected bool) intent.Verifi
 	if len(x.workflow.Jobs) != 1 || len(x.app.Signers) != 1 {
 		t.Fatalf("got %d jobs and %d signers, want one each", len(x.workflow.Jobs), len(x.app.Signers))
 	}
-	rule, now := x.app.Rules[0], time.Now().UTC().Truncate(time.Millisecond)
-	source := intent.Source{
-		Repository: "acme/storefront", RepositoryID: rule.RepositoryID, RepositoryOwnerID: rule.RepositoryOwnerID,
-		Ref: "refs/heads/" + branch, Commit: strings.Repeat("c0ffee00", 5), Event: "push", EventAt: now,
-		WorkflowRef: "acme/storefront/" + exampleWorkflow + "@refs/heads/" + branch,
-		RunID:       1001, RunNumber: 1, RunAttempt: 1, Actor: "octocat",
-	}
+	now := time.Now().UTC().Truncate(time.Millisecond)
+	source := x.source(exampleWorkflow, branch, "push", now)
 	for _, job := range x.workflow.Jobs {
 		source.GitHubEnvironment = job.Environment
 	}
@@ -98,9 +96,26 @@ func (x example) push(t *testing.T, branch string, protected bool) intent.Verifi
 	if err != nil {
 		t.Fatal(err)
 	}
-	statement := intent.New(x.app.Images[0]+"@sha256:"+strings.Repeat("ab", 32), intent.Predicate{
+	return x.verified(t, protected, x.app.Images[0]+"@sha256:"+strings.Repeat("ab", 32), intent.Predicate{
 		Kind: intent.Deploy, App: app.Name, Environment: environment, Source: source, Spec: &app, IssuedAt: now, ExpiresAt: now.Add(time.Hour),
 	})
+}
+
+// source is a run of a workflow of the example on a branch.
+func (x example) source(workflow, branch, event string, at time.Time) intent.Source {
+	rule := x.app.Rules[0]
+	return intent.Source{
+		Repository: "acme/storefront", RepositoryID: rule.RepositoryID, RepositoryOwnerID: rule.RepositoryOwnerID,
+		Ref: "refs/heads/" + branch, Commit: strings.Repeat("c0ffee00", 5), Event: event, EventAt: at,
+		WorkflowRef: "acme/storefront/" + workflow + "@refs/heads/" + branch,
+		RunID:       1001, RunNumber: 1, RunAttempt: 1, Actor: "octocat",
+	}
+}
+
+// verified is an intent signed by a token as GitHub would issue it.
+func (x example) verified(t *testing.T, protected bool, image string, p intent.Predicate) intent.Verified {
+	t.Helper()
+	statement, source, now := intent.New(image, p), p.Source, p.IssuedAt
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
 		t.Fatal(err)
@@ -164,5 +179,72 @@ func TestTheExamplesGoTogether(t *testing.T) {
 	_, err = policy.Judge(x.push(t, "main", false))
 	if denied, ok := errors.AsType[*agent.Denied](err); !ok || denied.Field != "ref" {
 		t.Errorf("a push to main without protection: got %v, want it denied for its ref, as the README says", err)
+	}
+}
+
+// TestTheExampleRollsBack reads the workflow that is started by hand, and has its
+// intents judged by the example's policy.
+func TestTheExampleRollsBack(t *testing.T) {
+	t.Parallel()
+	x := readExample(t)
+	policy, err := agent.CompilePolicy(x.app)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile("../examples/storefront/" + exampleRollback)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var workflow struct {
+		On struct {
+			Dispatch struct {
+				Inputs map[string]struct {
+					Default string
+					Options []string
+				}
+			} `json:"workflow_dispatch"`
+		} `json:"true"`
+		Permissions map[string]string
+		Jobs        map[string]struct {
+			Steps []struct {
+				Uses string
+				With map[string]string
+			}
+		}
+	}
+	if err := yaml.Unmarshal(data, &workflow); err != nil {
+		t.Fatal(err)
+	}
+	steps := workflow.Jobs["rollback"].Steps
+	if len(steps) != 1 || steps[0].Uses != "inhaul/inhaul@v1" {
+		t.Fatalf("got steps %+v, want the Action alone: nothing is checked out", steps)
+	}
+	with, inputs := steps[0].With, workflow.On.Dispatch.Inputs
+	if with["rollback-to"] != "${{ inputs.to }}" || with["environment"] != "${{ inputs.environment }}" || with["app"] != x.app.Name || with["image-repository"] == "" {
+		t.Errorf("got %v, want the target and the environment from the inputs, the app, and where its intents belong", with)
+	}
+	for name, want := range map[string]string{"checks": "read", "id-token": "write"} {
+		if got := workflow.Permissions[name]; got != want {
+			t.Errorf("permission %s: got %q, want %q", name, got, want)
+		}
+	}
+	now := time.Now().UTC().Truncate(time.Millisecond)
+	judge := func(environment, target, workflow string) error {
+		p := intent.Predicate{App: x.app.Name, Environment: environment, Source: x.source(workflow, "main", "workflow_dispatch", now), IssuedAt: now, ExpiresAt: now.Add(time.Hour)}
+		if err := p.RollBackTo(target); err != nil {
+			t.Fatal(err)
+		}
+		_, err := policy.Judge(x.verified(t, true, "", p))
+		return err
+	}
+	for _, environment := range inputs["environment"].Options {
+		for _, target := range []string{inputs["to"].Default, "7", "c0ffee0"} {
+			if err := judge(environment, target, exampleRollback); err != nil {
+				t.Errorf("%s to %s: %v", environment, target, err)
+			}
+		}
+	}
+	if denied, ok := errors.AsType[*agent.Denied](judge("production", "previous", exampleWorkflow)); !ok {
+		t.Errorf("a rollback by %s: got %v, want it denied", exampleWorkflow, denied)
 	}
 }

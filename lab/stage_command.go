@@ -76,6 +76,7 @@ type runCommand struct {
 	Repository   string            `help:"owner/name." required:""`
 	RepositoryID int64             `help:"The repository's number." required:""`
 	Ref          string            `help:"Git ref of the push (default: refs/heads/main, or that of the run to run again)."`
+	Event        string            `help:"Name of the event (default: push, or that of the run to run again)."`
 	Rerun        int64             `help:"Number of a run to run again."`
 	NoIDToken    bool              `help:"Leave out the permission id-token: write."`
 	NoChecks     bool              `help:"Leave out the permission checks: read."`
@@ -100,10 +101,10 @@ func (c *runCommand) Run(m *machine, ctx *invocation) error {
 		}
 	}
 	w := stage.Workflow{
-		Repository: c.Repository, RepositoryID: c.RepositoryID, Dir: dir, Ref: c.Ref, RunID: c.Rerun, NoIDToken: c.NoIDToken, NoChecks: c.NoChecks,
+		Repository: c.Repository, RepositoryID: c.RepositoryID, Dir: dir, Ref: c.Ref, Event: c.Event, RunID: c.Rerun, NoIDToken: c.NoIDToken, NoChecks: c.NoChecks,
 		Inputs: c.Input, Command: slices.DeleteFunc(c.Command, func(arg string) bool { return arg == "--" }),
 	}
-	if _, given := c.Input["image"]; !given {
+	if c.Input["image"] == "" && c.Input["rollback-to"] == "" {
 		if err := s.ImageWithoutBuilder(ctx, &w); err != nil {
 			return err
 		}

@@ -141,6 +141,46 @@ func TestSecretsFollowTheirValues(t *testing.T) {
 	}
 }
 
+// TestARollbackToARollbackHasItsSecrets trims the release that the first rollback
+// brought back, as the history does, before a second one brings the first back.
+func TestARollbackToARollbackHasItsSecrets(t *testing.T) {
+	t.Parallel()
+	f := integration(t)
+	deploy := func(number, restore int, value string) agent.Release {
+		r := f.withSecrets(number)
+		if r.Restore = restore; restore != 0 {
+			r.Reason = agent.ReasonRollback
+		}
+		r = f.created(t, r)
+		f.putSecret(t, r.Namespace, "shop", map[string]string{"url": value})
+		return f.applied(t, r)
+	}
+	first := deploy(1, 0, "postgres://old")
+	_, old := f.secretOf(t, first.Namespace, "web")
+	deploy(2, 0, "postgres://new")
+	back := deploy(3, 1, "postgres://newer")
+	if _, got := f.secretOf(t, first.Namespace, "web"); got != old {
+		t.Fatalf("the first rollback: got Secret %s, want %s", got, old)
+	}
+	gone := slices.DeleteFunc(slices.Clone(first.Status.Inventory), func(o agent.Object) bool { return slices.Contains(back.Status.Inventory, o) })
+	if _, err := f.Prune(t.Context(), first, gone, back.Status.Inventory); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Trim(t.Context(), first); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "release 1 is gone", func() bool { return f.Releases(first.Line)[0].Number != 1 })
+	deploy(4, 0, "postgres://newest")
+	last := deploy(5, 3, "postgres://of-today")
+	secret, got := f.secretOf(t, first.Namespace, "web")
+	if got != old || string(secret.Data["DATABASE_URL"]) != "postgres://old" {
+		t.Errorf("the second rollback: got Secret %s, want %s with the old values", got, old)
+	}
+	if !slices.Contains(last.Status.Inventory, secretReference(first.Namespace, old)) {
+		t.Error("the second rollback does not record the Secret that it brings back")
+	}
+}
+
 func TestWhatADeadAgentLeftIsTakenOver(t *testing.T) {
 	t.Parallel()
 	f := integration(t)

@@ -93,6 +93,10 @@ func TestRecordedSecrets(t *testing.T) {
 	releases[4].Status.Phase = agent.RolledBack // its value may be why
 	byNumber := release(5, 300, agent.ReasonRollback, "pre-5")
 	byNumber.Restore = 2
+	// A rollback to release 7, which is not kept, and a rollback to that rollback.
+	trimmed, chained := release(8, 250, agent.ReasonRollback, "web-1", "worker-2"), release(9, 300, agent.ReasonRollback)
+	trimmed.Restore, chained.Restore = 7, 8
+	releases = append(releases, trimmed)
 	elsewhere := release(5, 100, agent.ReasonRollback)
 	elsewhere.App = app("k8s://other#url")
 	tests := map[string]struct {
@@ -104,6 +108,7 @@ func TestRecordedSecrets(t *testing.T) {
 		"the newest run again":            {release(5, 200, agent.ReasonRedeploy), map[string]string{}},
 		"an old run again":                {release(5, 100, agent.ReasonRollback), map[string]string{"web": "web-2", "worker": "worker-1"}},
 		"a release by number":             {byNumber, map[string]string{"web": "web-2", "worker": "worker-2", render.HolderPredeploy: "pre-5"}},
+		"a rollback by number":            {chained, map[string]string{"web": "web-1", "worker": "worker-2"}},
 		"the good release after a bad":    {releases[1], map[string]string{"web": "web-2", "worker": "worker-2"}},
 		"a run that refers elsewhere now": {elsewhere, map[string]string{"worker": "worker-1"}},
 		"an old release's own":            {releases[0], map[string]string{"web": "web-1", "worker": "worker-1"}},
