@@ -148,7 +148,7 @@ func (r Request) release(app App, releases []Release, now time.Time) (Release, e
 	if age := now.Sub(r.CreatedAt); age > requestAge {
 		return Release{}, fmt.Errorf("it was asked for %s ago, and nobody took it within %s; ask again if it is still meant", age.Round(time.Second), requestAge)
 	}
-	if n := len(releases); n > 0 && releases[n-1].Source.EventAt.After(r.CreatedAt) {
+	if n := len(releases); n > 0 && releases[n-1].Source.EventAt.After(r.CreatedAt.Add(intent.MaxClockSkew)) {
 		return Release{}, fmt.Errorf("release %d is of something that happened after it was asked for; ask again to undo that too", releases[n-1].Number)
 	}
 	target, err := ParseTarget(r.To)

@@ -150,6 +150,34 @@ func TestRequestByTwo(t *testing.T) {
 	})
 }
 
+// TestRequestBesideAnIntent loses the number of its release to an intent that is
+// admitted at the same moment, and takes the next one.
+func TestRequestBesideAnIntent(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		for n := range 2 {
+			w.publish(t, push(int64(n+1), 2*n, 2*n+1))
+			w.run()
+		}
+		lost := false
+		w.onMake = func(r Release) error {
+			if lost || r.Evidence.Scheme != requestScheme {
+				return nil
+			}
+			lost = true
+			other := released(t, push(3, 4, 5))[0]
+			other.Number, other.Status.Phase = r.Number, Pending
+			return w.write(&other)
+		}
+		w.ask("back", "1")
+		w.run()
+		if answer := w.answers()[0]; answer.Phase != RequestAdmitted || answer.Release != 4 || w.releases[3].Status.Phase != Succeeded || w.live["web"] != w.releases[0].Image {
+			t.Errorf("got %+v, %s, and %s live; want release 4 live", answer, w.releases[3].Status.Phase, w.live["web"])
+		}
+	})
+}
+
 // TestRequestsBesideRuns takes what comes after a rollback that no run asked for.
 func TestRequestsBesideRuns(t *testing.T) {
 	t.Parallel()
@@ -227,7 +255,7 @@ func TestRequestsThatAreRefused(t *testing.T) {
 		{"no such release", func(r *Request, _ *App, _ []Release) { r.To = "9" }, minutes(5), "release 9 is not kept or never succeeded"},
 		{"it failed", func(_ *Request, _ *App, all []Release) { all[0].Status.Phase = RolledBack }, minutes(5), "never succeeded"},
 		{"no target", func(r *Request, _ *App, _ []Release) { r.To = "yesterday" }, minutes(5), `got "yesterday"`},
-		{"a later event", func(_ *Request, _ *App, all []Release) { all[1].Source.EventAt = minutes(6) }, minutes(7), "release 2 is of something that happened after it was asked for"},
+		{"a later event", func(_ *Request, _ *App, all []Release) { all[1].Source.EventAt = minutes(11) }, minutes(12), "release 2 is of something that happened after it was asked for"},
 		{"a domain that is no longer allowed", func(_ *Request, _ *App, all []Release) {
 			all[0].App.Services = []spec.Service{{Name: "web", Domains: []string{"shop.example.com"}}}
 		}, minutes(5), "shop.example.com"},

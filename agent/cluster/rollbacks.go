@@ -45,24 +45,18 @@ func pending(o *v1alpha1.Rollback) bool {
 // Requests returns the rollbacks that have no answer yet, oldest first, this
 // process's own answers included.
 func (c *Client) Requests() []agent.Request {
-	var requests []agent.Request
-	for _, o := range c.rollbackResources() {
-		if pending(o) {
-			requests = append(requests, domainRequest(o))
-		}
-	}
-	return requests
+	return each(c.rollbackResources(pending), domainRequest)
 }
 
-// rollbackResources are all rollbacks, oldest first.
-func (c *Client) rollbackResources() []*v1alpha1.Rollback {
+// rollbackResources are the rollbacks that match, oldest first.
+func (c *Client) rollbackResources(match func(*v1alpha1.Rollback) bool) []*v1alpha1.Rollback {
 	var cached []object
 	for _, o := range c.informers["Rollback"].GetStore().List() {
 		cached = append(cached, last(o))
 	}
 	var all []*v1alpha1.Rollback
 	for _, o := range c.rollbacks.merge(cached, func(object) bool { return false }) {
-		if rollback, ok := o.(*v1alpha1.Rollback); ok {
+		if rollback, ok := o.(*v1alpha1.Rollback); ok && match(rollback) {
 			all = append(all, rollback)
 		}
 	}
@@ -91,19 +85,13 @@ func (c *Client) Conclude(ctx context.Context, r agent.Request) error {
 	}
 	updated.SetManagedFields(nil)
 	c.rollbacks.wrote(updated)
-	for _, old := range outdated(c.rollbackResources(), r.Namespace) {
+	answered := c.rollbackResources(func(o *v1alpha1.Rollback) bool { return o.Namespace == r.Namespace && !pending(o) })
+	for _, old := range answered[:max(0, len(answered)-maxAnswered)] {
 		if err := c.deleteRollback(ctx, old); err != nil { // the next answer brings another try
 			c.log.Warn("an old rollback stays", "namespace", old.Namespace, "name", old.Name, "error", err)
 		}
 	}
 	return nil
-}
-
-// outdated are the answered rollbacks of a namespace beyond the newest
-// maxAnswered; all are given oldest first.
-func outdated(all []*v1alpha1.Rollback, namespace string) []*v1alpha1.Rollback {
-	answered := slices.DeleteFunc(slices.Clone(all), func(o *v1alpha1.Rollback) bool { return o.Namespace != namespace || pending(o) })
-	return answered[:max(0, len(answered)-maxAnswered)]
 }
 
 func (c *Client) deleteRollback(ctx context.Context, o *v1alpha1.Rollback) error {

@@ -2,7 +2,6 @@ package cluster
 
 import (
 	"errors"
-	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -33,28 +32,6 @@ func TestRollbackSurvivesTheRoundTrip(t *testing.T) {
 	want.Answer.Message = strings.Repeat("ä", v1alpha1.MaxMessage)
 	if got := rollbackResource(want).Status.Message; len([]rune(got)) > v1alpha1.MaxMessage {
 		t.Errorf("got a message of %d characters, which the schema refuses", len([]rune(got)))
-	}
-}
-
-func TestOldAnsweredRollbacksAreForgotten(t *testing.T) {
-	t.Parallel()
-	var all []*v1alpha1.Rollback
-	for n := range 30 {
-		o := &v1alpha1.Rollback{ObjectMeta: metav1.ObjectMeta{Namespace: "a", Name: fmt.Sprint(n)}}
-		if n != 1 { // nobody has answered it
-			o.Status.Phase = "Refused"
-		}
-		if n%10 == 3 { // another namespace's are not counted
-			o.Namespace = "b"
-		}
-		all = append(all, o)
-	}
-	var got []string
-	for _, o := range outdated(all, "a") {
-		got = append(got, o.Name)
-	}
-	if want := []string{"0", "2", "4", "5", "6", "7"}; !cmp.Equal(got, want) {
-		t.Errorf("got %v deleted, want %v: all but the newest %d", got, want, maxAnswered)
 	}
 }
 
