@@ -11,7 +11,6 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	"github.com/inhaul/inhaul/intent"
-	"github.com/inhaul/inhaul/spec"
 )
 
 // Bounds of one look at a registry.
@@ -254,9 +253,14 @@ func (a *Agent) decide(ctx context.Context, policy Policy, v intent.Verified, re
 		refusal.SupersededBy = d.By
 		return a.refuse(ctx, refusal, p.IssuedAt)
 	}
-	if denied := policy.judgeDomains(restoredApp(d, releases), grant.Environment); denied != nil {
-		refusal.Rule, refusal.Message = denied.Rule, denied.Error()
-		return a.refuse(ctx, refusal, time.Time{})
+	for _, old := range releases {
+		if old.Number != d.Restore {
+			continue
+		}
+		if denied := policy.judgeRelease(old, grant.Environment); denied != nil {
+			refusal.Rule, refusal.Message = denied.Rule, denied.Error()
+			return a.refuse(ctx, refusal, time.Time{})
+		}
 	}
 	err = a.admit(ctx, grant, d, history, v, releases, refusal.At, verified)
 	if rejected := (*Rejected)(nil); errors.As(err, &rejected) { // however often it is asked
@@ -325,17 +329,6 @@ func (a *Agent) admit(ctx context.Context, grant Grant, d Decision, h History, v
 		"commit", r.Source.Commit, "image", r.Image, "reason", r.Reason)
 	marks := h.Marks.Advance(v, r.Number, d.Outcome, r.deployed(releases))
 	return a.Apps.UpdateApp(ctx, p.App, func(s *AppStatus) { s.remember(marks) })
-}
-
-// restoredApp is what a rollback by number brings back; nil for anything else.
-// Policy may have changed since it was admitted.
-func restoredApp(d Decision, releases []Release) *spec.App {
-	for _, old := range releases {
-		if d.Restore != 0 && old.Number == d.Restore {
-			return &old.App
-		}
-	}
-	return nil
 }
 
 func reasonOf(d Decision) Reason {

@@ -64,6 +64,15 @@ func TestOrder(t *testing.T) {
 	back := func(n int) func(*intent.Predicate) {
 		return func(p *intent.Predicate) { p.Kind, p.Spec, p.RollbackTo = intent.Rollback, nil, n }
 	}
+	backTo := func(target string) func(*intent.Predicate) {
+		return func(p *intent.Predicate) {
+			p.Spec = nil
+			if err := p.RollBackTo(target); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	first := push(1, 0, 0).statement().Predicate.Source.Commit
 	for _, test := range []struct {
 		name     string
 		before   []run
@@ -97,6 +106,13 @@ func TestOrder(t *testing.T) {
 		{"forces past a rollback", []run{push(1, 0, 1), push(2, 2, 3), rerun(push(1, 0, 1), 2, 5)}, with(push(3, 4, 6), force), true, OutcomeAdmit, "order: a rollback holds"},
 		{"never forces a replay", []run{with(push(2, 2, 9), force)}, with(push(1, 0, 5), force), true, OutcomeSuperseded, "order: issuedAt"},
 		{"rolls back by number", []run{push(1, 0, 1), push(2, 2, 3)}, with(push(3, 4, 5), back(1)), false, OutcomeRollback, ""},
+		{"rolls back to what ran before", []run{push(1, 0, 1), push(2, 2, 3)}, with(push(3, 4, 5), backTo("previous")), false, OutcomeRollback, ""},
+		{"rolls back to a commit", []run{push(1, 0, 1), push(2, 2, 3)}, with(push(3, 4, 5), backTo(first)), false, OutcomeRollback, ""},
+		{"rolls back for a slow run that was overtaken", []run{push(1, 0, 1), push(3, 2, 3)}, with(push(2, 1, 5), backTo("previous")), false, OutcomeRollback, ""},
+		{"supersedes a rollback that comes late", []run{push(1, 0, 1), push(2, 2, 3), push(4, 8, 9)}, with(push(3, 4, 5), backTo("previous")), false, OutcomeSuperseded, "order: issuedAt"},
+		{"supersedes a build in flight during a rollback to what ran before", []run{push(1, 0, 1), push(2, 2, 3), with(push(3, 5, 5), backTo("previous"))}, push(4, 4, 6), false, OutcomeSuperseded, "order: a rollback holds"},
+		{"denies going back from the first release", []run{push(1, 0, 1)}, with(push(3, 4, 5), backTo("previous")), false, OutcomeDenied, "order: rollback target"},
+		{"denies a rollback to a commit that was never live", []run{push(1, 0, 1)}, with(push(3, 4, 5), backTo("fffffff")), false, OutcomeDenied, "order: rollback target"},
 		{"denies a rollback to a release that does not exist", []run{push(1, 0, 1)}, with(push(3, 4, 5), back(9)), false, OutcomeDenied, "order: rollback target"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

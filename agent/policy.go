@@ -120,11 +120,8 @@ func (p Policy) Judge(v intent.Verified) (Grant, error) {
 		return Grant{}, &Denied{Rule: "policy: environment", Field: "environment", Got: want.Environment, Want: "one of the App's environments"}
 	}
 	environment := p.app.Environments[i]
-	if image := s.Image(); image != "" {
-		repository, _, _ := strings.Cut(image, "@")
-		if !slices.Contains(p.app.Images, repository) {
-			return Grant{}, &Denied{Rule: "policy: image", Field: "image repository", Got: repository, Want: list(p.app.Images)}
-		}
+	if denied := p.judgeImage(s.Image()); denied != nil {
+		return Grant{}, denied
 	}
 	// The rule that gets furthest explains the denial best.
 	denial, furthest := &Denied{Rule: ruleNone, Field: "environment", Got: want.Environment, Want: "a rule that names it"}, -1
@@ -144,6 +141,25 @@ func (p Policy) Judge(v intent.Verified) (Grant, error) {
 		}
 	}
 	return Grant{}, denial
+}
+
+// judgeImage says whether an image, if there is one, is of the App's repositories;
+// nil if it is.
+func (p Policy) judgeImage(image string) *Denied {
+	repository, _, named := strings.Cut(image, "@")
+	if !named || slices.Contains(p.app.Images, repository) {
+		return nil
+	}
+	return &Denied{Rule: "policy: image", Field: "image repository", Got: repository, Want: list(p.app.Images)}
+}
+
+// judgeRelease says whether what an earlier release runs may run today; nil if it
+// may. Policy may have changed since it was admitted.
+func (p Policy) judgeRelease(old Release, environment Environment) *Denied {
+	if denied := p.judgeImage(old.Image); denied != nil {
+		return denied
+	}
+	return p.judgeDomains(&old.App, environment)
 }
 
 type step struct {

@@ -259,6 +259,25 @@ func TestARollbackAgainDoesTheSame(t *testing.T) {
 	})
 }
 
+// TestARollbackIsJudgedByTheImagesOfToday is about a repository of images that the
+// platform owner has taken away since.
+func TestARollbackIsJudgedByTheImagesOfToday(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		for _, r := range []run{push(1, 0, 1), push(2, 2, 3)} {
+			w.publish(t, r)
+			w.run()
+		}
+		w.app.Images = []string{"registry.example/acme/other"}
+		w.publish(t, w.rollback(t, 3, "previous"))
+		w.run()
+		if got := w.app.Status.Refusals; len(w.releases) != 2 || len(got) != 1 || got[0].Rule != "policy: image" {
+			t.Errorf("got %d releases, refusals %+v; want the rollback denied", len(w.releases), got)
+		}
+	})
+}
+
 // TestARuleHasToAllowRollbacks is about every target alike.
 func TestARuleHasToAllowRollbacks(t *testing.T) {
 	t.Parallel()

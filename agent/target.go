@@ -122,7 +122,7 @@ func (h History) previous(at time.Time) (Admission, error) {
 	}
 	first := h.origin(base)
 	for _, a := range slices.Backward(h.Admissions) {
-		if a.Good && a.Number < first && !(a.Image == base.Image && a.Commit == base.Commit) {
+		if a.Good && a.Number < first && (a.Image != base.Image || a.Commit != base.Commit) {
 			return a, nil
 		}
 	}

@@ -1,11 +1,13 @@
 package agent
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
 )
 
 func TestParseTarget(t *testing.T) {
@@ -136,6 +138,38 @@ func TestPreviousWalksToTheEnd(t *testing.T) {
 	if diff := cmp.Diff([]string{"22", "11"}, live); diff != "" {
 		t.Errorf("live (-want +got):\n%s", diff)
 	}
+}
+
+// TestPreviousProperties has the previous release asked for again and again, in any
+// history that forgets: what comes back is good, is another version each time, and
+// is older each time, so that it ends.
+func TestPreviousProperties(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(rt *rapid.T) {
+		var words []string
+		for n := range rapid.IntRange(1, 9).Draw(rt, "releases") {
+			word := rapid.SampledFrom([]string{"v1", "v2", "v3", "v1!", "v4!"}).Draw(rt, "deploy")
+			if n > 0 && rapid.Bool().Draw(rt, "rollback") {
+				word = fmt.Sprintf("%s%d", rapid.SampledFrom([]string{"=", "~"}).Draw(rt, "by"), rapid.IntRange(1, n).Draw(rt, "of"))
+			}
+			words = append(words, word)
+		}
+		h := past(strings.Join(words, " "))
+		h.Admissions = h.Admissions[rapid.IntRange(0, len(words)-1).Draw(rt, "trimmed"):]
+		for range 2 * len(words) {
+			serving, _ := h.newestGood()
+			back, err := h.target(Target{Previous: true})
+			if err != nil {
+				return
+			}
+			if !back.Good || back.Commit == serving.Commit || h.origin(back) >= h.origin(serving) {
+				rt.Fatalf("%s: got release %d, which came with %d, after %d, which came with %d", words, back.Number, h.origin(back), serving.Number, h.origin(serving))
+			}
+			back.Number, back.Reason, back.Restore = h.Admissions[len(h.Admissions)-1].Number+1, ReasonRollback, back.Number
+			h.Admissions = append(h.Admissions, back)
+		}
+		rt.Fatalf("%s: previous never ends", words)
+	})
 }
 
 // TestPreviousOfWhatWasTrimmed has a rollback whose own release is not kept.
