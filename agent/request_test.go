@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/inhaul/inhaul/intent"
-	"github.com/inhaul/inhaul/spec"
 )
 
 // requestStory is two pushes, a rollback that is asked for in the cluster, and a
@@ -178,6 +177,27 @@ func TestRequestBesideAnIntent(t *testing.T) {
 	})
 }
 
+// TestRequestsOfOneSecond are told apart by their numbers: what holds is the later
+// one's commit.
+func TestRequestsOfOneSecond(t *testing.T) {
+	t.Parallel()
+	releases := released(t, push(1, 0, 1), push(2, 2, 3), push(3, 3, 4))
+	for _, to := range []string{"1", "2"} {
+		r := requested(to)
+		r.UID = to
+		back, err := r.release(testApp(t), releases, r.CreatedAt)
+		if err != nil {
+			t.Fatal(err)
+		}
+		back.Status.Phase = Succeeded
+		releases = append(releases, back)
+	}
+	marks := history(testApp(t), requested("1").Line, releases).Marks
+	if marks.LastRollbackBy != releases[1].Source.Commit || !marks.LastRollbackAt.Equal(minutes(5)) {
+		t.Errorf("got a rollback of %s to %s, want the second commit", marks.LastRollbackAt, marks.LastRollbackBy)
+	}
+}
+
 // TestRequestsBesideRuns takes what comes after a rollback that no run asked for.
 func TestRequestsBesideRuns(t *testing.T) {
 	t.Parallel()
@@ -241,73 +261,6 @@ func released(t *testing.T, runs ...run) []Release {
 	return releases
 }
 
-func TestRequestsThatAreRefused(t *testing.T) {
-	t.Parallel()
-	for _, test := range []struct {
-		name   string
-		change func(*Request, *App, []Release)
-		now    time.Time
-		want   string
-	}{
-		{"another namespace", func(r *Request, _ *App, _ []Release) { r.Namespace = "storefront-staging" }, minutes(5), `no environment "production" in namespace storefront-staging`},
-		{"no such environment", func(r *Request, _ *App, _ []Release) { r.Line.Environment = "qa" }, minutes(5), `no environment "qa"`},
-		{"long ago", func(*Request, *App, []Release) {}, minutes(66), "asked for 1h1m0s ago"},
-		{"no such release", func(r *Request, _ *App, _ []Release) { r.To = "9" }, minutes(5), "release 9 is not kept or never succeeded"},
-		{"it failed", func(_ *Request, _ *App, all []Release) { all[0].Status.Phase = RolledBack }, minutes(5), "never succeeded"},
-		{"no target", func(r *Request, _ *App, _ []Release) { r.To = "yesterday" }, minutes(5), `got "yesterday"`},
-		{"a later event", func(_ *Request, _ *App, all []Release) { all[1].Source.EventAt = minutes(11) }, minutes(12), "release 2 is of something that happened after it was asked for"},
-		{"a domain that is no longer allowed", func(_ *Request, _ *App, all []Release) {
-			all[0].App.Services = []spec.Service{{Name: "web", Domains: []string{"shop.example.com"}}}
-		}, minutes(5), "shop.example.com"},
-		{"patterns of domains that are none", func(_ *Request, app *App, _ []Release) { app.Environments[0].Domains = []string{"?"} }, minutes(5), `pattern "?"`},
-		{"what this agent cannot read", func(_ *Request, _ *App, all []Release) { all[0].App = spec.App{} }, minutes(5), "cannot be read"},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			t.Parallel()
-			r, app, releases := requested("1"), testApp(t), released(t, push(1, 0, 1), push(2, 2, 3))
-			test.change(&r, &app, releases)
-			_, err := r.release(app, releases, test.now)
-			if err == nil || !strings.Contains(err.Error(), test.want) {
-				t.Errorf("got %v, want %q", err, test.want)
-			}
-		})
-	}
-}
-
-// TestRequestsThatGetNoRelease refuses what is no matter of the line alone, and
-// says so in the request.
-func TestRequestsThatGetNoRelease(t *testing.T) {
-	t.Parallel()
-	for want, change := range map[string]func(*world){
-		"there is no App":              func(w *world) { w.app.Name = "other" },
-		ErrUnvouched.Error():           func(w *world) { w.desk.forged = true },
-		"the cluster cannot store":     func(w *world) { w.onMake = func(Release) error { return &Rejected{Message: "too large"} } },
-		"release 1 is not kept or nev": func(w *world) { w.releases = nil },
-	} {
-		t.Run(want, func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				w := newWorld(t)
-				w.born = time.Now()
-				w.releases = released(t, push(1, 0, 1), push(2, 2, 3))
-				for i := range w.releases {
-					w.releases[i].Status.Reported.Phase = Succeeded
-				}
-				change(w)
-				w.ask("back", "1")
-				w.run()
-				answers := w.answers()
-				if answers[0].Phase != RequestRefused || !strings.Contains(answers[0].Message, want) || answers[0].Release != 0 || answers[0].At.IsZero() {
-					t.Errorf("got %+v, want it refused: %s", answers[0], want)
-				}
-				if len(w.releases) > 2 {
-					t.Errorf("got %d releases", len(w.releases))
-				}
-			})
-		})
-	}
-}
-
 // TestRequestOfABrokenRule is about an incident in which somebody has also broken
 // the App's rules: going back needs none of them.
 func TestRequestOfABrokenRule(t *testing.T) {
@@ -338,6 +291,39 @@ func TestRequestOfARollback(t *testing.T) {
 	}
 	if again.Restore != 3 || again.Source.Commit != releases[0].Source.Commit || again.Source.Ref != "refs/heads/main" || again.Intent == back.Intent {
 		t.Errorf("got %+v, want release 3 again, which is the first commit", again)
+	}
+}
+
+// TestRequestOfAWorkflowsRollback shows the check where the code comes from, and not
+// on the commit of the workflow that once brought it back.
+func TestRequestOfAWorkflowsRollback(t *testing.T) {
+	t.Parallel()
+	releases := released(t, push(1, 0, 1), push(2, 2, 3), push(3, 3, 4))
+	releases[2].Source.Ref = "refs/heads/incident"
+	releases[2].bringBack(releases[0], releases)
+	r := requested("3")
+	again, err := r.release(testApp(t), releases, r.CreatedAt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again.Source.Commit != releases[0].Source.Commit || again.Source.Ref != "refs/heads/main" {
+		t.Errorf("got %s of %s, want the first commit of main", again.Source.Commit, again.Source.Ref)
+	}
+}
+
+// TestRequestDuringAFailure goes back from what was under way when it was asked for,
+// which the agent itself has put back before it looked.
+func TestRequestDuringAFailure(t *testing.T) {
+	t.Parallel()
+	releases := released(t, push(1, 0, 1), push(2, 2, 3), push(3, 3, 4))
+	releases[2].Status = Status{Phase: RolledBack, Timeline: []Moment{{StepVerdict, minutes(6)}}}
+	r := requested("previous")
+	for restore, created := range map[int]time.Time{2: minutes(5), 1: minutes(7)} {
+		r.CreatedAt = created
+		back, err := r.release(testApp(t), releases, minutes(8))
+		if err != nil || back.Restore != restore {
+			t.Errorf("asked for at %s: got release %d, %v; want release %d", created, back.Restore, err, restore)
+		}
 	}
 }
 

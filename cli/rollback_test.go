@@ -146,7 +146,9 @@ func TestRollbackThatDoesNotGoLive(t *testing.T) {
 		want string // in what was said
 	}{
 		{
-			"refused", then(map[string]string{"rollback": `{"status": {"phase": "Refused", "message": "release 7 is not kept\u001b[2J"}}`}), []string{"--to", "7"}, 1,
+			"refused", then(map[string]string{"rollback": `{"status": {"phase": "Refused", "message": "release 7 is not kept\u001b[2J"}}`}),
+			[]string{"--to", "7"},
+			1,
 			"inhaul: the rollback is refused, and nothing was changed\n  why:  \"release 7 is not kept\\x1b[2J\"\n  next: inhaul releases shop --environment production lists what there is\n",
 		},
 		{
@@ -160,7 +162,9 @@ func TestRollbackThatDoesNotGoLive(t *testing.T) {
 			"inhaul: release 13 is not live: a newer one took its place\n  why:  Superseded by abc1234\n",
 		},
 		{
-			"no agent", then(map[string]string{"rollback": `{}`}), []string{"--timeout", "3s"}, 1,
+			"no agent", then(map[string]string{"rollback": `{}`}),
+			[]string{"--timeout", "3s"},
+			1,
 			"inhaul: there is no verdict after 3s\n  why:  the agent has not taken rollback shop-x in namespace shop-live\n  next: does the agent run? kubectl -n inhaul get pods",
 		},
 		{
