@@ -35,7 +35,7 @@ func (l *live) Self(context.Context) ([]byte, error) {
 	return []byte(`{"status": {"userInfo": {"username": "alice"}}}`), nil
 }
 
-func (l *live) Ask(_ context.Context, namespace string, rollback []byte) ([]byte, error) {
+func (l *live) Ask(_ context.Context, _ string, rollback []byte) ([]byte, error) {
 	if l.askFails != nil {
 		return nil, l.askFails
 	}
