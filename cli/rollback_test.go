@@ -23,6 +23,7 @@ type live struct {
 	since    time.Time           // when that was
 	steps    []map[string]string // what becomes of it second by second: "rollback", "release"
 	askFails error
+	patience time.Duration // of whoever asks; 0: any
 }
 
 func (l *live) Page(_ context.Context, _, token string) ([]byte, error) {
@@ -71,12 +72,17 @@ func inhaul(t *testing.T, l *live, args ...string) (code int, stdout, stderr str
 		l.objects = objects{"inhaul/apps/shop": app}
 	}
 	var out, complaint strings.Builder
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	if l.patience != 0 {
+		time.AfterFunc(l.patience, cancel)
+	}
 	code = cli.Commands{
 		Stdout: &out, Stderr: &complaint, Now: time.Now,
 		Connect: func(cli.Connection) (cli.Cluster, error) {
 			return cli.Cluster{Releases: l, Log: l, Rollbacks: l, Users: l}, nil
 		},
-	}.Run(t.Context(), args)
+	}.Run(ctx, args)
 	return code, out.String(), complaint.String()
 }
 
@@ -174,6 +180,10 @@ func TestRollbackThatDoesNotGoLive(t *testing.T) {
 		{
 			"no API server", then(map[string]string{"rollback": admitted}), nil, 1,
 			"release 13 is on its way: Pending\n        last answer of the cluster: connection refused\n",
+		},
+		{
+			"interrupted", &live{pages: history(), patience: 2 * time.Second, steps: []map[string]string{{"rollback": admitted, "release": rolling}}}, nil, 1,
+			"inhaul: there is no verdict: you stopped waiting\n  why:  release 13 is on its way: RollingOut: Waiting for new pods\n  next: it goes on without you",
 		},
 		{"deleted", then(map[string]string{"rollback": "gone"}), nil, 1, "inhaul: somebody deleted the rollback\n"},
 		{"may not be watched", then(map[string]string{"rollback": "forbidden"}), nil, 1, "inhaul: the cluster does not show how the rollback goes\n"},
