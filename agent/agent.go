@@ -39,7 +39,7 @@ type Ports struct {
 
 // Config is what the agent is told at its start.
 type Config struct {
-	PollInterval time.Duration // between two looks at a registry
+	PollInterval time.Duration // between two looks at a registry; 0: by the number of apps, see pollInterval
 	Now          func() time.Time
 	Logger       *slog.Logger
 }
@@ -88,11 +88,10 @@ func (a *Agent) Run(ctx context.Context) error {
 		a.lines.wait()
 		a.reports.wait()
 	}()
-	tick := time.NewTicker(a.config.PollInterval)
-	defer tick.Stop()
 	resumed := map[string]bool{}
 	for {
-		for _, app := range a.Apps.Apps() {
+		apps := a.Apps.Apps()
+		for _, app := range apps {
 			if !resumed[app.Name] {
 				resumed[app.Name] = true
 				a.resume(app)
@@ -102,6 +101,7 @@ func (a *Agent) Run(ctx context.Context) error {
 		for _, r := range a.Requests.Requests() { // those from before this agent's time
 			a.requests.wake(r.Line, false)
 		}
+		tick := time.After(a.pollInterval(len(apps)))
 		for polled := false; !polled; {
 			select {
 			case <-ctx.Done():
@@ -113,11 +113,28 @@ func (a *Agent) Run(ctx context.Context) error {
 				a.requests.wake(line, false)
 				a.lines.wake(line, a.overtaken(line))
 				a.reports.wake(line.App, false)
-			case <-tick.C:
+			case <-tick:
 				polled = true
 			}
 		}
 	}
+}
+
+// The bounds of polling when no interval is set. Each App is one list call, so
+// that a few are heard within a second, and many ask no more than two a second
+// until the slowest pace is reached.
+const (
+	fastestPoll = time.Second
+	pollPerApp  = 500 * time.Millisecond
+	slowestPoll = 5 * time.Second
+)
+
+// pollInterval is the time between two looks at the registry of each of apps.
+func (a *Agent) pollInterval(apps int) time.Duration {
+	if a.config.PollInterval > 0 {
+		return a.config.PollInterval
+	}
+	return min(max(time.Duration(apps)*pollPerApp, fastestPoll), slowestPoll)
 }
 
 // resume gives every line of the app a turn after a start.

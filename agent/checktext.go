@@ -91,6 +91,8 @@ func (r Release) aftermath() string {
 		return fmt.Sprintf("Nothing of the app was changed: release %d goes on serving.\n\n", r.Status.RestoredTo)
 	case r.Status.Phase == Failed && r.Status.SupersededBy != "":
 		return fmt.Sprintf("`%s` is newer, and came before an earlier release was back in place.\n\n", short(r.Status.SupersededBy))
+	case r.leftAsItFailed():
+		return "Automatic rollback is off (`autoRollback: false`): the objects of this release are left as they are, and older pods go on serving as far as they were not replaced yet.\n\n"
 	case r.Status.Phase == Failed && wrote:
 		return "No earlier good release was put back; the objects are left as they are.\n\n"
 	case r.Status.Phase == Failed:

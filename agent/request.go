@@ -169,7 +169,7 @@ func (r Request) release(app App, releases []Release, now time.Time) (Release, e
 	if err != nil {
 		return Release{}, err
 	}
-	if denied := (Policy{app: app, domains: domains}).judgeDomains(&old.App, app.Environments[i]); denied != nil {
+	if denied := (Policy{app: app, domains: domains}).judgeRelease(old, app.Environments[i]); denied != nil {
 		return Release{}, denied
 	}
 	release := Release{

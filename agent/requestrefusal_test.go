@@ -27,6 +27,7 @@ func TestRequestsThatAreRefused(t *testing.T) {
 		{"a domain that is no longer allowed", func(_ *Request, _ *App, all []Release) {
 			all[0].App.Services = []spec.Service{{Name: "web", Domains: []string{"shop.example.com"}}}
 		}, minutes(5), "shop.example.com"},
+		{"an image of a repository that is no longer allowed", func(_ *Request, app *App, _ []Release) { app.Images = []string{"registry.example/new"} }, minutes(5), "registry.example/new"},
 		{"patterns of domains that are none", func(_ *Request, app *App, _ []Release) { app.Environments[0].Domains = []string{"?"} }, minutes(5), `pattern "?"`},
 		{"what this agent cannot read", func(_ *Request, _ *App, all []Release) { all[0].App = spec.App{} }, minutes(5), "cannot be read"},
 	} {

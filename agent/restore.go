@@ -13,12 +13,19 @@ func (a *Agent) fail(ctx context.Context, r Release, cause Cause, good *Release)
 	services := r.Status.Services
 	return a.move(ctx, r, func(s *Status) {
 		s.Phase, s.Cause, s.Message, s.Services = Failed, &cause, "Failed: "+cause.Message, services
-		if good != nil {
+		if good != nil && !r.keepsObjects() {
 			s.Phase = Restoring
 		}
 		s.Reach(StepVerdict, a.now())
 	})
 }
+
+// keepsObjects reports whether the objects of r stay if it fails, instead of the
+// last good release being put back: its app says so, and they were written.
+func (r Release) keepsObjects() bool { return r.App.KeepFailed && !r.Status.At(StepApplied).IsZero() }
+
+// leftAsItFailed reports whether r has failed and its objects are still there.
+func (r Release) leftAsItFailed() bool { return r.Status.Phase == Failed && r.keepsObjects() }
 
 // failure is a release in a phase whose objects cannot be written.
 type failure struct {

@@ -30,11 +30,13 @@ func (a *Agent) tidy(ctx context.Context, line Line) error {
 	var needed []Object
 	newest := releases[len(releases)-1].Number
 	for _, r := range releases {
+		whole := r.Number == good.Number || r.Number == newest && r.leftAsItFailed()
 		for _, object := range r.Status.Inventory {
 			// Configuration is named by content and small: it stays for as long
 			// as a kept release can be rolled back to. The newest predeploy's Job
-			// stays as evidence.
-			if r.Number == good.Number || keep[r.Number] && object.holdsConfig() || r.Number == newest && object.isJob() {
+			// stays as evidence, and so does all of a newest release that failed and
+			// is not rolled back.
+			if whole || keep[r.Number] && object.holdsConfig() || r.Number == newest && object.isJob() {
 				needed = append(needed, object)
 			}
 		}

@@ -24,8 +24,8 @@ var (
 )
 
 const (
-	// pollInterval is the agent's default; intents are published evenly over it.
-	pollInterval  = 5 * time.Second
+	// pollInterval is what the agent chooses for one app; intents are published evenly over it.
+	pollInterval  = time.Second
 	deployTimeout = 60 * time.Second
 )
 

@@ -22,6 +22,9 @@ type App struct {
 	Databases []Database `json:"databases,omitempty"` // sorted by name
 	Seed      *Task      `json:"seed,omitempty"`
 	Teardown  *Task      `json:"teardown,omitempty"`
+	// KeepFailed says that a release which fails is left as it is, instead of the
+	// last good one being put back.
+	KeepFailed bool `json:"keepFailed,omitempty"`
 	// Buildpacks says that Cloud Native Buildpacks made the image: commands go
 	// through their launcher, which knows the environment.
 	Buildpacks bool `json:"buildpacks,omitempty"`

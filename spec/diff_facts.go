@@ -23,6 +23,7 @@ func facts(a App) map[place]fact {
 	l.rank++
 	l.ofTask("seed", a.Seed)
 	l.ofTask("teardown", a.Teardown)
+	l.said("autoRollback", a.KeepFailed, "false")
 	l.truth("buildpacks", a.Buildpacks)
 	l.text("imageUser", a.ImageUser)
 	return l.facts

@@ -37,6 +37,7 @@ func shop() App {
 		Databases:  []Database{{Name: "main", Type: "postgres", Version: "17", Env: "DATABASE_URL"}},
 		Seed:       &Task{Run: Command{Shell: "bin/seed"}, CPU: "100m", Memory: "256Mi"},
 		Teardown:   &Task{Run: Command{Shell: "bin/cleanup"}, CPU: "100m", Memory: "256Mi"},
+		KeepFailed: true,
 		Buildpacks: true,
 		ImageUser:  "1000",
 	}

@@ -12,6 +12,7 @@ type File struct {
 	Env          map[string]string
 	Secrets      map[string]string
 	Predeploy    *TaskSettings
+	AutoRollback *bool // nil: true
 	Services     map[string]Declaration
 	Databases    map[string]Database    // by name, which the values do not repeat; of previews
 	Seed         *TaskSettings          // of previews
@@ -21,11 +22,12 @@ type File struct {
 
 // Environment is an environment as inhaul.yaml declares it.
 type Environment struct {
-	Branches  []string // names or patterns; "*" stands for any run of characters but "/"
-	Env       map[string]string
-	Secrets   map[string]string
-	Predeploy *TaskSettings
-	Services  map[string]Override // by the name of a declared service
+	Branches     []string // names or patterns; "*" stands for any run of characters but "/"
+	Env          map[string]string
+	Secrets      map[string]string
+	Predeploy    *TaskSettings
+	AutoRollback *bool               // nil: as the file says
+	Services     map[string]Override // by the name of a declared service
 }
 
 // fileLevel is what an app says, whether it has the file to itself or shares it.
@@ -41,6 +43,8 @@ func fileLevel() level[File] {
 			says("Environment variables of all services by references to where their values are kept: `k8s://NAME#KEY`, `generate://BYTES`, `aws-sm://NAME#KEY` or `aws-ssm:///PATH`. A literal value is refused.", "", `secrets: {DATABASE_URL: "k8s://shop#DATABASE_URL"}`),
 		to("predeploy", task(predeployLevel(), false), func(f *File) **TaskSettings { return &f.Predeploy }).
 			says("Command that runs once per release, before its first pod; if it fails, nothing changes.", "", "predeploy: bin/rails db:migrate"),
+		to("autoRollback", boolean(), func(f *File) **bool { return &f.AutoRollback }).
+			says("Whether the last good release is put back when one fails. With false the failed one is left to be looked at: its new pods stay, and old ones serve as far as they were not replaced yet.", "true", "autoRollback: false"),
 		each("services", "service", declarationLevel(), func(f *File) *map[string]Declaration { return &f.Services }).needed().
 			says("The processes of the app, by name.", "", "services: {web: {type: web}}"),
 		each("databases", "database", databaseLevel(), func(f *File) *map[string]Database { return &f.Databases }).
@@ -64,6 +68,8 @@ func environmentLevel() level[Environment] {
 			says("Environment variables by references, of all services, here.", "", `secrets: {DATABASE_URL: "k8s://staging#DATABASE_URL"}`),
 		to("predeploy", task(predeployLevel(), true), func(e *Environment) **TaskSettings { return &e.Predeploy }).
 			says("What is different about `predeploy` here; false switches it off.", "", "predeploy: false"),
+		to("autoRollback", boolean(), func(e *Environment) **bool { return &e.AutoRollback }).
+			says("Whether the last good release is put back here when one fails.", "as the app says", "autoRollback: false"),
 		each("services", "service", overrideLevel(), func(e *Environment) *map[string]Override { return &e.Services }).
 			says("What is different about the services here.", "", "services: {web: {replicas: 4}}"),
 	}}

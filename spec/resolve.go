@@ -57,6 +57,9 @@ func (f *File) preview() App {
 // that get their values elsewhere.
 func (f *File) resolve(e Environment, taken []string) App {
 	app := App{Name: f.App, Buildpacks: f.Build.Method == BuildBuildpacks}
+	if on := said(f.AutoRollback, e.AutoRollback); on != nil {
+		app.KeepFailed = !*on
+	}
 	for _, name := range sortedKeys(f.Services) {
 		if !e.has(name) {
 			continue

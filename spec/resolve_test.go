@@ -2,6 +2,7 @@ package spec
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -162,6 +163,30 @@ func TestOneSpellingPerMeaning(t *testing.T) {
 		if diff := cmp.Diff(one, other); diff != "" {
 			t.Errorf("%s and %s: got +, want -\n%s", c.one, c.other, diff)
 		}
+	}
+}
+
+func TestAutoRollbackIsSaidOnceOrPerEnvironment(t *testing.T) {
+	t.Parallel()
+	environments := "environments:\n  production: {branch: main}\n  staging: {branch: develop, autoRollback: %s}\n"
+	for _, c := range []struct {
+		file                string
+		production, staging bool // the failed release is kept
+	}{
+		{"", false, true},
+		{"autoRollback: true\n", false, true},
+		{"autoRollback: false\n", true, true},
+	} {
+		f := parsed(t, onlyWeb+c.file+fmt.Sprintf(environments, "false"))
+		for environment, want := range map[string]bool{"production": c.production, "staging": c.staging} {
+			if a, err := f.Resolve(environment); err != nil || a.KeepFailed != want {
+				t.Errorf("%q in %s: got %t, %v; want %t", c.file, environment, a.KeepFailed, err, want)
+			}
+		}
+	}
+	back := parsed(t, onlyWeb+"autoRollback: false\n"+fmt.Sprintf(environments, "true"))
+	if a, err := back.Resolve("staging"); err != nil || a.KeepFailed {
+		t.Errorf("got %t, %v; want it on again in staging", a.KeepFailed, err)
 	}
 }
 

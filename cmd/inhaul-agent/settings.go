@@ -18,7 +18,7 @@ type settings struct {
 	kubeconfig    string
 	namespace     string
 	identity      string
-	pollInterval  time.Duration
+	pollInterval  time.Duration // 0: auto
 	githubURL     string
 	githubAppID   int64
 	githubAppKey  []byte // PEM
@@ -34,7 +34,9 @@ reports on their commits. It reads the App resources of its namespace.
 Environment:
   INHAUL_NAMESPACE            namespace of the App resources (default inhaul)
   INHAUL_IDENTITY             name in the leader election (default: host name)
-  INHAUL_POLL_INTERVAL        between two looks at a registry (default 5s, 1s to 10m)
+  INHAUL_POLL_INTERVAL        between two looks at a registry: 1s to 10m, or auto
+                              (default), which is 1s for one or two apps, half a
+                              second more for each other one, and 5s at the most
   INHAUL_GITHUB_API_URL       GitHub's REST API (default https://api.github.com)
   INHAUL_GITHUB_APP_ID        id of the GitHub App that writes check runs
   INHAUL_GITHUB_APP_KEY_FILE  its private key, PEM
@@ -44,6 +46,9 @@ Environment:
   DOCKER_CONFIG               folder of config.json with the registry's credentials
   SSL_CERT_FILE               CA bundle, if the registry has a CA of its own
 `
+
+// pollAuto lets the agent choose how often it looks at a registry.
+const pollAuto = "auto"
 
 // errHelp says that help was asked for; it is no failure.
 var errHelp = errors.New("help was asked for")
@@ -78,9 +83,10 @@ func parse(args []string, getenv func(string) string) (settings, error) {
 	if u, err := url.Parse(s.githubURL); err != nil || u.Host == "" {
 		return s, fmt.Errorf("INHAUL_GITHUB_API_URL is %q, want an address such as https://api.github.com", s.githubURL)
 	}
-	poll := value("INHAUL_POLL_INTERVAL", "5s")
-	if s.pollInterval, err = time.ParseDuration(poll); err != nil || s.pollInterval < time.Second || s.pollInterval > 10*time.Minute {
-		return s, fmt.Errorf("INHAUL_POLL_INTERVAL is %q, want 1s to 10m", poll)
+	if poll := value("INHAUL_POLL_INTERVAL", pollAuto); poll != pollAuto {
+		if s.pollInterval, err = time.ParseDuration(poll); err != nil || s.pollInterval < time.Second || s.pollInterval > 10*time.Minute {
+			return s, fmt.Errorf("INHAUL_POLL_INTERVAL is %q, want auto, or 1s to 10m", poll)
+		}
 	}
 	if err := s.logLevel.UnmarshalText([]byte(value("INHAUL_LOG_LEVEL", "info"))); err != nil {
 		return s, fmt.Errorf("INHAUL_LOG_LEVEL is %q, want debug, info, warn or error", getenv("INHAUL_LOG_LEVEL"))

@@ -74,6 +74,7 @@ type draft struct {
 	seed      level
 	teardown  level
 	preview   level // environments.preview
+	whole     level // keys of the app that are no levels
 }
 
 // level returns what the app says but its name, in the order in which
@@ -101,6 +102,9 @@ func (d *draft) level() *level {
 		if len(part.level.entries) > 0 {
 			l.set(part.key, part.level, part.level.entries[0].place)
 		}
+	}
+	for _, e := range d.whole.entries {
+		l.add(e)
 	}
 	if len(d.preview.entries) > 0 {
 		at := d.preview.entries[0].place

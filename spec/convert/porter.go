@@ -121,8 +121,8 @@ func (p *porter) convert(n *node) {
 	for _, group := range n.at("envGroups").items() {
 		group.leave("is kept by Porter: put its variables into env, and its secrets into a Secret of every environment's namespace that secrets refers to (k8s://%s#NAME)", p.name)
 	}
-	if on, ok := n.at("autoRollback").at("enabled").flag(); ok && !on {
-		n.at("autoRollback").at("enabled").leave("a release that fails is always rolled back")
+	if on, ok := n.at("autoRollback").at("enabled").flag(); ok && !on { // on is what inhaul.yaml means without a word
+		p.whole.set("autoRollback", false, n.at("autoRollback").at("enabled").place)
 	}
 	n.leaveAll(porterReasons())
 	n.at("previews").leaveAll(map[string]string{
