@@ -53,6 +53,7 @@ type Admission struct {
 	Restore int  // number of the release that it brings back, 0 for none
 	Good    bool // the release succeeded at some time
 
+	Left      bool      // it failed, and no good release was put back
 	UnderWay  bool      // nothing is decided yet
 	VerdictAt time.Time // zero without a verdict
 }

@@ -141,6 +141,18 @@ way back: inhaul rollback shop --environment production --to 11 --context 'eks p
 	})
 }
 
+// TestRollbackToWhatServes has no way back: what was left in its place failed.
+func TestRollbackToWhatServes(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := &live{pages: history(), steps: []map[string]string{{"rollback": admitted, "release": strings.Replace(up, `"restore": 9`, `"restore": 11`, 1)}}}
+		code, out, _ := inhaul(t, l, "rollback", "shop", "--to", "11")
+		if code != 0 || !strings.Contains(out, "runs release 11 again") || strings.Contains(out, "way back") {
+			t.Errorf("got exit code %d and\n%s", code, out)
+		}
+	})
+}
+
 func TestRollbackThatDoesNotGoLive(t *testing.T) {
 	t.Parallel()
 	then := func(steps ...map[string]string) *live { return &live{pages: history(), steps: steps} }

@@ -75,7 +75,7 @@ func (w *watch) live(r record) error {
 	if err := w.say("live: %s runs release %d again (%s), %s after you asked\n", w.place, r.Spec.Restore, visible(r.Spec.ShortCommit), took); err != nil {
 		return err
 	}
-	if w.before == 0 {
+	if w.before == 0 || w.before == r.Spec.Restore { // nothing that can be brought back was live before
 		return nil
 	}
 	return w.say("way back: inhaul rollback %s --environment %s --to %d%s\n", w.place.app, w.place.environment, w.before, w.options.flags(w.Commands))
