@@ -2,10 +2,11 @@
 // them, deploys them one after the other per app and environment, judges how
 // they go, and reports.
 //
-// Start with Agent.Run, then intake.go (registry to release), rollout.go
-// (release to verdict) and predeploy.go (what runs before). The rules are pure functions that need no fake: Order,
-// Policy.Judge, Judge. The rest talks to the ports in ports.go; no Kubernetes
-// type and no network client is linked here.
+// Start with Agent.Run, then intake.go (registry to release), request.go (a
+// rollback asked for in the cluster to release), rollout.go (release to verdict)
+// and predeploy.go (what runs before). The rules are pure functions that need no
+// fake: Order, Policy.Judge, Judge. The rest talks to the ports in ports.go; no
+// Kubernetes type and no network client is linked here.
 //
 // Everything is level-triggered: state lives in the cluster, each step is
 // decided from it and may run twice, so the agent can be killed anywhere.
@@ -31,6 +32,8 @@ type Ports struct {
 	Predeploys Predeploys
 	Cleaner    Cleaner
 	Witness    Witness
+	Requests   Requests
+	Requesters Requesters
 	Checks     Checks // nil: verdicts are logged and kept in the cluster only
 }
 
@@ -44,10 +47,11 @@ type Config struct {
 // Agent is the loop. Make it with New and run it once.
 type Agent struct {
 	Ports
-	config  Config
-	log     *slog.Logger
-	lines   *turns[Line]
-	reports *turns[string] // by app
+	config   Config
+	log      *slog.Logger
+	lines    *turns[Line]
+	requests *turns[Line]
+	reports  *turns[string] // by app
 
 	mu      sync.Mutex
 	seen    map[string]time.Time // tags that wait for a key, by when they were first seen
@@ -72,11 +76,15 @@ func (a *Agent) Run(ctx context.Context) error {
 	a.reports = newTurns(ctx, a.report, func(app string, err error, wait time.Duration) {
 		a.log.Warn("reporting again after an error", "name", app, "error", err, "duration", wait)
 	})
+	a.requests = newTurns(ctx, a.takeRequests, func(l Line, err error, wait time.Duration) {
+		a.log.Error("looking at rollbacks again after an error", "environment", l.Environment, "name", l.App, "error", err, "duration", wait)
+	})
 	watched := newTurns(ctx, a.watchApp, func(app string, err error, wait time.Duration) {
 		a.log.Error("polling again after an error", "name", app, "error", err, "duration", wait)
 	})
 	defer func() {
 		watched.wait()
+		a.requests.wait()
 		a.lines.wait()
 		a.reports.wait()
 	}()
@@ -90,6 +98,9 @@ func (a *Agent) Run(ctx context.Context) error {
 			}
 			watched.wake(app.Name, false)
 		}
+		for _, r := range a.Requests.Requests() { // those from before this agent's time
+			a.requests.wake(r.Line, false)
+		}
 		tick := time.After(a.pollInterval(len(apps)))
 		for polled := false; !polled; {
 			select {
@@ -99,6 +110,7 @@ func (a *Agent) Run(ctx context.Context) error {
 				if !open {
 					return errors.New("watching releases: the cache was closed")
 				}
+				a.requests.wake(line, false)
 				a.lines.wake(line, a.overtaken(line))
 				a.reports.wake(line.App, false)
 			case <-tick:

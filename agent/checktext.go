@@ -72,7 +72,7 @@ func (r Release) summary() string {
 		fmt.Fprintf(&b, "Superseded by `%s`, which is newer. Nothing to do.\n\n", short(r.Status.SupersededBy))
 	}
 	if r.Note != "" {
-		fmt.Fprintf(&b, "%s: %s.\n\n", r.Reason, r.Note)
+		fmt.Fprintf(&b, "%s: %s.\n\n", r.Reason, plain(r.Note))
 	}
 	if len(r.Status.Services) > 0 {
 		b.WriteString("| service | ready | restarts |\n|---|---|---|\n")
@@ -120,8 +120,7 @@ func (r Release) wrote() bool {
 func (r Release) text(url string, back int) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Release %d · image `%s` · intent `%s`\n\n", r.Number, r.Image, r.Intent)
-	fmt.Fprintf(&b, "Run %d, attempt %d, by %s · allowed by policy rule %q · signed by %s\n\n",
-		r.Source.RunID, r.Source.RunAttempt, r.Source.Actor, r.Rule, r.Evidence.Scheme)
+	b.WriteString(r.origin())
 	b.WriteString("| step | after |\n|---|---|\n")
 	start := r.Status.At(StepNoticed)
 	for _, m := range r.Status.Timeline {
@@ -163,6 +162,15 @@ func (c Cause) where() string {
 	return strings.Join(told, " · ")
 }
 
+// origin says who asked for the release, and what let them.
+func (r Release) origin() string {
+	if r.Evidence.Scheme == requestScheme {
+		return fmt.Sprintf("Asked for in the cluster by %s, whom Kubernetes lets do so\n\n", plain(r.Source.Actor))
+	}
+	return fmt.Sprintf("Run %d, attempt %d, by %s · allowed by policy rule %q · signed by %s\n\n",
+		r.Source.RunID, r.Source.RunAttempt, r.Source.Actor, r.Rule, r.Evidence.Scheme)
+}
+
 // Marker is what a check run's text tells the waiting workflow.
 type Marker struct {
 	Release int    `json:"release"`
@@ -201,10 +209,13 @@ func count(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-// bold is text on one line of Markdown, in which nothing of the text is markup.
-func bold(text string) string {
+// bold is plain text in bold type.
+func bold(text string) string { return "**" + plain(text) + "**" }
+
+// plain is text on one line of Markdown, in which nothing of the text is markup.
+func plain(text string) string {
 	escaped := strings.NewReplacer(`\`, `\\`, "`", "\\`", "*", `\*`, "[", `\[`, "]", `\]`, "<", `\<`)
-	return "**" + escaped.Replace(strings.Join(strings.Fields(text), " ")) + "**"
+	return escaped.Replace(strings.Join(strings.Fields(text), " "))
 }
 
 // fenced is a code block that its content cannot end.

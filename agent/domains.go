@@ -32,6 +32,22 @@ func compileDomain(pattern string) (*regexp.Regexp, error) {
 	return regexp.Compile(`\A` + regexp.QuoteMeta(pattern) + `\z`)
 }
 
+// compileDomains anchors the patterns of every environment; the error names the
+// environment and the pattern.
+func compileDomains(app App) (map[string][]*regexp.Regexp, error) {
+	domains := map[string][]*regexp.Regexp{}
+	for _, environment := range app.Environments {
+		for _, pattern := range environment.Domains {
+			re, err := compileDomain(pattern)
+			if err != nil {
+				return nil, fmt.Errorf("environment %q: domains: %w", environment.Name, err)
+			}
+			domains[environment.Name] = append(domains[environment.Name], re)
+		}
+	}
+	return domains, nil
+}
+
 // judgeDomains says whether the environment lets the services have their host
 // names; nil if it does. Private ones are judged too: they ought to have none.
 func (p Policy) judgeDomains(app *spec.App, environment Environment) *Denied {

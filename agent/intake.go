@@ -294,7 +294,7 @@ func history(app App, line Line, releases []Release) History {
 		h.Admissions = append(h.Admissions, Admission{
 			Number: r.Number, Digest: r.Intent, TokenID: r.Evidence.TokenID, Commit: commit, Image: r.Image,
 			RunID: r.Source.RunID, Attempt: r.Source.RunAttempt, Reason: r.Reason, Restore: r.Restore,
-			Good: r.Status.Phase == Succeeded, UnderWay: !r.Status.Phase.Terminal(), VerdictAt: r.Status.At(StepVerdict),
+			Good: r.Status.Phase == Succeeded, Left: r.Status.Phase == Failed, UnderWay: !r.Status.Phase.Terminal(), VerdictAt: r.Status.At(StepVerdict),
 		})
 	}
 	return h

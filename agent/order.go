@@ -53,6 +53,7 @@ type Admission struct {
 	Restore int  // number of the release that it brings back, 0 for none
 	Good    bool // the release succeeded at some time
 
+	Left      bool      // it failed, and no good release was put back
 	UnderWay  bool      // nothing is decided yet
 	VerdictAt time.Time // zero without a verdict
 }
@@ -202,12 +203,13 @@ func (m LineMarks) advance(s intent.Source, issuedAt time.Time, number int, roll
 	if issuedAt.After(m.LastIssuedAt) {
 		next.LastIssuedAt = issuedAt
 	}
-	path := WorkflowPath(s.WorkflowRef)
-	next.Workflows = map[string]int64{path: s.RunNumber}
-	for workflow, run := range m.Workflows {
-		next.Workflows[workflow] = max(run, next.Workflows[workflow])
+	if s.RunID != 0 { // no run asked for a rollback in the cluster
+		next.Workflows = map[string]int64{WorkflowPath(s.WorkflowRef): s.RunNumber}
+		for workflow, run := range m.Workflows {
+			next.Workflows[workflow] = max(run, next.Workflows[workflow])
+		}
 	}
-	if rollback && issuedAt.After(m.LastRollbackAt) {
+	if rollback && !issuedAt.Before(m.LastRollbackAt) { // of two within a second, the later release
 		next.LastRollbackAt, next.LastRollbackBy = issuedAt, commit
 	}
 	return next

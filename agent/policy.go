@@ -63,16 +63,11 @@ func defaultEvents() []string { return []string{"push", "workflow_dispatch"} }
 // CompilePolicy checks an App's rules and domains once; the error names the rule
 // or the environment, and the pattern.
 func CompilePolicy(app App) (Policy, error) {
-	p := Policy{app: app, domains: map[string][]*regexp.Regexp{}}
-	for _, environment := range app.Environments {
-		for _, pattern := range environment.Domains {
-			re, err := compileDomain(pattern)
-			if err != nil {
-				return Policy{}, fmt.Errorf("environment %q: domains: %w", environment.Name, err)
-			}
-			p.domains[environment.Name] = append(p.domains[environment.Name], re)
-		}
+	domains, err := compileDomains(app)
+	if err != nil {
+		return Policy{}, err
 	}
+	p := Policy{app: app, domains: domains}
 	for i, rule := range app.Rules {
 		if rule.Name == "" {
 			rule.Name = "#" + strconv.Itoa(i+1)
@@ -84,7 +79,6 @@ func CompilePolicy(app App) (Policy, error) {
 			rule.Events = defaultEvents()
 		}
 		c := compiledRule{Rule: rule}
-		var err error
 		if c.refs, err = compilePatterns(rule.Refs); err != nil {
 			return Policy{}, fmt.Errorf("rule %q: refs: %w", rule.Name, err)
 		}

@@ -22,6 +22,9 @@ var ErrNotIntent = errors.New("not an intent")
 // commit or the check run is gone. Asking again is of no use.
 var ErrNoCommit = errors.New("no such commit to report on")
 
+// ErrUnvouched says that the API server would let anybody ask in another's name.
+var ErrUnvouched = errors.New("nobody vouches for who asks")
+
 // Notice is an intent as its tag announces it; nothing of it is verified.
 type Notice struct {
 	Tag          string
@@ -63,9 +66,28 @@ type Releases interface {
 type ReleaseReader interface {
 	// Releases returns the kept releases of a line, oldest first.
 	Releases(line Line) []Release
-	// Changed delivers the line of every release that changed; it never blocks
-	// the cache for long, and it is closed with the cache.
+	// Changed delivers the line of every release that changed, and of every request
+	// that was made; it never blocks the cache for long, and it is closed with the
+	// cache.
 	Changed() <-chan Line
+}
+
+// Requests are the rollbacks that people ask for in the cluster itself.
+type Requests interface {
+	// Requests returns those that have no answer yet from the agent's cache, oldest
+	// first.
+	Requests() []Request
+	// Conclude makes r.Answer durable, and forgets the oldest answered requests of
+	// r's namespace beyond a bound. A request that is gone needs no answer.
+	// ErrConflict if r.Version is old.
+	Conclude(ctx context.Context, r Request) error
+}
+
+// Requesters are who asks.
+type Requesters interface {
+	// Vouch returns nil if the API server made sure that r was made by r.By.
+	// ErrUnvouched says that it did not.
+	Vouch(ctx context.Context, r Request) error
 }
 
 // Apps is the platform owner's word.

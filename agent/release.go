@@ -48,7 +48,7 @@ type Release struct {
 	Namespace string // Kubernetes namespace of the environment
 	Number    int
 
-	Intent   string      // intent digest, "sha256:…"
+	Intent   string      // intent digest, "sha256:…"; of a Request, what stands for it
 	Kind     intent.Kind // what was asked for
 	Reason   Reason      // why ordering admitted it
 	Restore  int         // number of the release that this one brings back, 0 for none

@@ -108,10 +108,15 @@ func (h History) target(t Target) (Admission, error) {
 //
 // While a deploy is under way it is the one to go back from, so the last good
 // release is previous. While a rollback is under way it is what that brings back:
-// two people who press the button at once want the same.
+// two people who press the button at once want the same. Where the newest release
+// failed and nothing was put back, the last good one is what ran before.
 func (h History) previous(at time.Time) (Admission, error) {
 	base, ok := h.newestGood()
-	if n := len(h.Admissions); n > 0 && h.Admissions[n-1].unsettled(at) {
+	n := len(h.Admissions)
+	if ok && h.Admissions[n-1].Left {
+		return base, nil
+	}
+	if n > 0 && h.Admissions[n-1].unsettled(at) {
 		base, ok = h.Admissions[n-1], true
 		if back, again := h.brings(base); again {
 			return back, nil

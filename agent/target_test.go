@@ -37,12 +37,12 @@ func TestParseTarget(t *testing.T) {
 
 // past is a line's history in one word each: v1, v2 … are versions; "=N" brings
 // release N back, "~N" is the run of release N again. Behind it "!" is a failure,
-// "…" one that is under way.
+// "!!" one after which nothing was put back, "…" one that is under way.
 func past(words string) History {
 	var h History
 	for i, word := range strings.Fields(words) {
 		a := Admission{Number: i + 1, RunID: int64(100 + i), Reason: ReasonNewest, VerdictAt: minutes(i)}
-		a.UnderWay = strings.HasSuffix(word, "…")
+		a.UnderWay, a.Left = strings.HasSuffix(word, "…"), strings.HasSuffix(word, "!!")
 		a.Good = !a.UnderWay && !strings.HasSuffix(word, "!")
 		what := strings.TrimRight(word, "…!")
 		a.Commit = strings.Repeat(what[1:], 40/len(what[1:]))
@@ -73,6 +73,10 @@ func TestTarget(t *testing.T) {
 		{"a number that never was", "v1 v2", Target{Number: 9}, 0, "release 9 is not kept or never succeeded; name one that did (kubectl get releases): 2 (2222222), 1 (1111111)"},
 		{"a number that failed", "v1 v2!", Target{Number: 2}, 0, "1 (1111111)"},
 		{"a number under way", "v1 v2…", Target{Number: 2}, 0, "never succeeded"},
+
+		{"previous of a failure that was left", "v1 v2 v3!!", previous, 2, ""},
+		{"previous of a failed rollback that was left", "v1 v2 v3 =1!!", previous, 3, ""},
+		{"previous of a failure before anything was good", "v1!!", previous, 0, "no release that is kept has succeeded"},
 
 		{"a commit", "v1 v2 v3", Target{Commit: "1111111"}, 1, ""},
 		{"the newest good release of a commit", "v1 v2 v1 v2 v1!", Target{Commit: strings.Repeat("1", 40)}, 3, ""},

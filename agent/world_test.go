@@ -42,6 +42,7 @@ type world struct {
 	checks    map[string]Check     // by external ID
 	made      int                  // check runs created
 	mute      bool                 // there is no GitHub App
+	desk      desk
 
 	pruned []Object
 	// What a test has the world do instead; nil: nothing special.
@@ -53,7 +54,8 @@ type world struct {
 	onAsk   func(Question) Evidence
 
 	questions []Question
-	silent    bool // the API server does not tell whether a Job is there
+	silent    bool                        // the API server does not tell whether a Job is there
+	onList    func(context.Context) error // instead of the registry's answer
 }
 
 var errDead = errors.New("the agent is dead")
@@ -98,6 +100,11 @@ func (w *world) publish(tb testing.TB, r run) {
 func (w *world) List(ctx context.Context, repository string) (all []Notice, err error) {
 	if repository != w.app.Intents {
 		return nil, nil
+	}
+	if w.onList != nil {
+		if err := w.onList(ctx); err != nil {
+			return nil, err
+		}
 	}
 	err = w.call(ctx, func() error { all = slices.Clone(w.notices); return nil })
 	return all, err
@@ -315,7 +322,7 @@ func (w *world) runUntil(end time.Time, meanwhile func()) {
 	w.mu.Lock()
 	w.die = cancel
 	w.mu.Unlock()
-	ports := Ports{Registry: w, Keys: w, Apps: w, Releases: w, Reader: w, Planner: w, Cluster: w, Predeploys: w, Cleaner: w, Witness: w}
+	ports := Ports{Registry: w, Keys: w, Apps: w, Releases: w, Reader: w, Planner: w, Cluster: w, Predeploys: w, Cleaner: w, Witness: w, Requests: w, Requesters: w}
 	if !w.mute {
 		ports.Checks = w
 	}

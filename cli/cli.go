@@ -1,8 +1,8 @@
 // Package cli has the commands of inhaul, the developer's program: convert,
-// validate and plan.
+// validate, plan, releases and rollback.
 //
 // Start with Commands.Run. The package touches nothing but what it is given: it
-// reads folders and writes files through Files, asks a cluster through Releases,
+// reads folders and writes files through Files, asks a cluster through Cluster,
 // and returns an exit code instead of ending the process.
 package cli
 
@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/alecthomas/kong"
 
@@ -27,14 +28,15 @@ const (
 )
 
 // Commands are all that inhaul does, with what they need to do it. All fields
-// but Getenv are needed.
+// but Getenv are needed; Connect and Now only by commands that ask a cluster.
 type Commands struct {
 	Version        string
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
 	Getenv         func(string) string
 	Files          Files
-	Connect        func(Connection) (Releases, error) // called when a command needs a cluster
+	Connect        func(Connection) (Cluster, error)
+	Now            func() time.Time
 }
 
 // grammar is the command line: kong reads it off the fields and their tags.
@@ -42,12 +44,14 @@ type grammar struct {
 	Convert  convertCommand  `cmd:"" help:"Turn a Procfile, porter.yaml or serverless.yml into an inhaul.yaml."`
 	Validate validateCommand `cmd:"" help:"Say every mistake in inhaul.yaml, or what it means in each environment."`
 	Plan     planCommand     `cmd:"" help:"Say what a release would change."`
+	Releases releasesCommand `cmd:"" help:"List what was released, and say what serves."`
+	Rollback rollbackCommand `cmd:"" help:"Bring an older release back, straight on the cluster."`
 	Version  versionCommand  `cmd:"" help:"Print the version."`
 
 	PrintVersion kong.VersionFlag `name:"version" hidden:"" help:"Print the version."`
 }
 
-const description = `Describe an app in inhaul.yaml, check the description, and see what it changes.
+const description = `Describe an app in inhaul.yaml, check the description, see what it changes, and go back.
 
 Exit codes: 0 done; 1 yours to mend; 2 ours, or the network's.`
 
@@ -71,7 +75,7 @@ func (c Commands) Run(ctx context.Context, args []string) int {
 		kong.Name("inhaul"), kong.Description(description), kong.Writers(stdout, c.Stderr),
 		kong.Exit(func(code int) { ended = code }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: helpWidth}),
-		kong.Vars{"version": c.Version, "namespace": cmp.Or(c.Getenv("INHAUL_NAMESPACE"), "inhaul")},
+		kong.Vars{"version": c.Version, "namespace": c.agentNamespace()},
 	)
 	if err != nil {
 		return c.tell(fmt.Errorf("reading the command line: %w", err))
@@ -88,6 +92,9 @@ func (c Commands) Run(ctx context.Context, args []string) int {
 	command.BindTo(ctx, (*context.Context)(nil))
 	return c.tell(command.Run(c))
 }
+
+// agentNamespace is where the agent lives unless a flag says otherwise.
+func (c Commands) agentNamespace() string { return cmp.Or(c.Getenv("INHAUL_NAMESPACE"), "inhaul") }
 
 // misused says where a command's flags and examples are.
 func misused(err error) error {

@@ -22,7 +22,9 @@ func TestMain(m *testing.M) {
 		"inhaul": func() {
 			inhaul := cli.Commands{
 				Version: "v1.2.3", Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv, Files: cli.Disk{},
-				Connect: func(cli.Connection) (cli.Releases, error) { return nil, errors.New("no cluster in this story") },
+				Connect: func(cli.Connection) (cli.Cluster, error) {
+					return cli.Cluster{}, errors.New("no cluster in this story")
+				},
 			}
 			os.Exit(inhaul.Run(context.Background(), os.Args[1:]))
 		},

@@ -100,17 +100,14 @@ func (o planCommand) releases(c Commands) (func(ctx context.Context, app string)
 	case "":
 		return func(context.Context, string) (*release, error) { return nil, nil }, nil
 	case againstCluster:
-		cluster, err := c.Connect(o.Cluster)
+		cluster, err := c.connect(o.Cluster)
 		if err != nil {
-			return nil, &fault{
-				what: "the cluster is not known", why: err.Error(),
-				next: "name a kubeconfig and its context: --kubeconfig FILE --context NAME; kubectl config get-contexts lists them",
-			}
+			return nil, err
 		}
 		return func(ctx context.Context, app string) (*release, error) {
 			ctx, cancel := context.WithTimeout(ctx, clusterTimeout)
 			defer cancel()
-			return o.serving(ctx, c, cluster, app)
+			return o.serving(ctx, c, cluster.Releases, app)
 		}, nil
 	}
 	r, err := o.fromFile(c)

@@ -54,12 +54,12 @@ func run(t *testing.T, o objects, args ...string) (code int, stdout, stderr stri
 	code = cli.Commands{
 		Stdin: strings.NewReader(""), Stdout: &out, Stderr: &complaint,
 		Files: folder{"inhaul.yaml": {Data: []byte("app: shop\nservices: {web: {type: web, replicas: 3}}\n")}},
-		Connect: func(c cli.Connection) (cli.Releases, error) {
+		Connect: func(c cli.Connection) (cli.Cluster, error) {
 			want := cli.Connection{Kubeconfig: "config", Context: "eks", Namespace: "inhaul"}
 			if diff := cmp.Diff(want, c); diff != "" {
 				t.Errorf("another cluster (-want +got):\n%s", diff)
 			}
-			return o, nil
+			return cli.Cluster{Releases: o}, nil
 		},
 	}.Run(t.Context(), append([]string{"plan", "--against", "cluster", "--kubeconfig", "config", "--context", "eks"}, args...))
 	return code, out.String(), complaint.String()

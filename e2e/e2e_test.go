@@ -46,6 +46,7 @@ func TestStories(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"app":       app,
+			"github":    github,
 			"kubectl":   kubectl,
 			"output":    output,
 			"podenv":    podenv,

@@ -63,6 +63,7 @@ type Client struct {
 	informers map[string]cache.SharedIndexInformer // by kind
 	releases  *overlay
 	apps      *overlay
+	rollbacks *overlay
 	changes   *changes
 	bells     *bells
 	events    *recorder
@@ -109,7 +110,7 @@ func New(ctx context.Context, config *rest.Config, options Options) (*Client, er
 	if c.now == nil {
 		c.now = time.Now //nolint:forbidigo // because this is where the documented default is set
 	}
-	c.releases, c.apps = newOverlay(c.now), newOverlay(c.now)
+	c.releases, c.apps, c.rollbacks = newOverlay(c.now), newOverlay(c.now), newOverlay(c.now)
 	c.events = newRecorder(connections.core, c.log)
 	if _, err := c.discover(ctx); err != nil {
 		return nil, err

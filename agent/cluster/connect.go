@@ -2,8 +2,10 @@ package cluster
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -129,12 +131,18 @@ func untypedClients(config *rest.Config, transport *http.Client) (map[schema.Gro
 func (c clients) check(ctx context.Context) error {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	err := c.custom.Get().AbsPath("/apis", v1alpha1.Group, v1alpha1.Version).Do(ctx).Error()
-	if apierrors.IsNotFound(err) {
-		return fmt.Errorf("the cluster does not know %s: install the custom resources first (deploy/crds)", v1alpha1.GroupVersion())
+	var known metav1.APIResourceList
+	data, err := c.custom.Get().AbsPath("/apis", v1alpha1.Group, v1alpha1.Version).Do(ctx).Raw()
+	if err == nil {
+		err = json.Unmarshal(data, &known)
 	}
-	if err != nil {
+	if err != nil && !apierrors.IsNotFound(err) {
 		return fmt.Errorf("asking the API server for %s: %w", v1alpha1.GroupVersion(), err)
+	}
+	for _, plural := range []string{v1alpha1.Apps, v1alpha1.Releases, v1alpha1.Rollbacks} {
+		if !slices.ContainsFunc(known.APIResources, func(r metav1.APIResource) bool { return r.Name == plural }) {
+			return fmt.Errorf("the cluster does not know the %s of %s: install the custom resources first (deploy/crds)", plural, v1alpha1.GroupVersion())
+		}
 	}
 	return nil
 }

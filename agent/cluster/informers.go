@@ -35,6 +35,10 @@ func (c *Client) watch() error {
 	if err := c.inform(releases, metav1.NamespaceAll, byLine, c.noteRelease()); err != nil {
 		return err
 	}
+	rollbacks := resource{"Rollback", v1alpha1.Rollbacks, c.clients.custom, func() object { return &v1alpha1.Rollback{} }, ""}
+	if err := c.inform(rollbacks, metav1.NamespaceAll, cache.Indexers{}, c.noteRollback()); err != nil {
+		return err
+	}
 	apps := resource{"App", v1alpha1.Apps, c.clients.custom, func() object { return &v1alpha1.App{} }, ""}
 	return c.inform(apps, c.namespace, cache.Indexers{}, cache.ResourceEventHandlerFuncs{})
 }

@@ -1,6 +1,6 @@
 // Package v1alpha1 holds the custom resources of Inhaul: App, the platform
-// owner's word on one app, and Release, the durable record of one admitted
-// intent. The CustomResourceDefinitions in deploy/crds are generated from it:
+// owner's word on one app; Release, the durable record of one admitted intent;
+// and Rollback, a request to go back that is made in the cluster itself. The CustomResourceDefinitions in deploy/crds are generated from it:
 //
 //	controller-gen object crd paths=./api/... output:crd:dir=deploy/crds
 //
@@ -16,10 +16,11 @@ import (
 
 // The API group and its resources.
 const (
-	Group    = "inhaul.dev"
-	Version  = "v1alpha1"
-	Apps     = "apps"
-	Releases = "releases"
+	Group     = "inhaul.dev"
+	Version   = "v1alpha1"
+	Apps      = "apps"
+	Releases  = "releases"
+	Rollbacks = "rollbacks"
 )
 
 // GroupVersion is the group and version of every type in this package.
@@ -29,7 +30,7 @@ func GroupVersion() schema.GroupVersion {
 
 // AddToScheme makes scheme know the types of this package.
 func AddToScheme(scheme *runtime.Scheme) error {
-	scheme.AddKnownTypes(GroupVersion(), &App{}, &AppList{}, &Release{}, &ReleaseList{})
+	scheme.AddKnownTypes(GroupVersion(), &App{}, &AppList{}, &Release{}, &ReleaseList{}, &Rollback{}, &RollbackList{})
 	metav1.AddToGroupVersion(scheme, GroupVersion())
 	return nil
 }

@@ -57,7 +57,8 @@ type ReleaseSpec struct {
 	// number counts the releases of the app in the environment, from 1.
 	// +kubebuilder:validation:Minimum=1
 	Number int `json:"number"`
-	// intent is the digest of the admitted intent.
+	// intent is the digest of the admitted intent; of a rollback that was asked for
+	// in the cluster, one of the Rollback's UID.
 	// +kubebuilder:validation:MaxLength=128
 	// +kubebuilder:validation:Pattern=`^sha256:[0-9a-f]{64}$`
 	Intent string `json:"intent"`

@@ -53,6 +53,8 @@ func run(ctx context.Context, args []string, getenv func(string) string) int {
 //
 //	registry -> intake (verify, policy, order) -> Release -> predeploy -> rollout -> check run
 //	  oci         agent, intent                   cluster    cluster      cluster    github
+//	Rollback -> request (target, domains) ------^
+//	 cluster      agent
 func serve(ctx context.Context, s settings, logger *slog.Logger) error {
 	config, err := clusterConfig(s.kubeconfig)
 	if err != nil {
@@ -83,7 +85,8 @@ func serve(ctx context.Context, s settings, logger *slog.Logger) error {
 			logger.Info("leading", "name", s.identity)
 			a := agent.New(agent.Ports{
 				Registry: intents{registry}, Keys: newIssuers(logger), Apps: client, Releases: client, Reader: client,
-				Planner: client, Cluster: client, Predeploys: client, Cleaner: client, Witness: client, Checks: checks,
+				Planner: client, Cluster: client, Predeploys: client, Cleaner: client, Witness: client,
+				Requests: client, Requesters: client, Checks: checks,
 			}, agent.Config{PollInterval: s.pollInterval, Now: time.Now, Logger: logger.With("component", "agent")})
 			ended = a.Run(ctx)
 		})

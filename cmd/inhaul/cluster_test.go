@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -45,10 +46,11 @@ func TestClusterReadsAppsAndReleases(t *testing.T) {
 		asked = append(asked, r.Method+" "+r.URL.EscapedPath()+" "+r.Header.Get("Authorization")+" "+r.Header.Get("Accept"))
 		_, _ = w.Write([]byte(`{"kind":"x"}`))
 	})
-	releases, err := connect(cli.Connection{Kubeconfig: kubeconfig, Context: "dev", Namespace: "platform"})
+	cluster, err := connect(cli.Connection{Kubeconfig: kubeconfig, Context: "dev", Namespace: "platform"})
 	if err != nil {
 		t.Fatal(err)
 	}
+	releases := cluster.Releases
 	if data, err := releases.App(t.Context(), "shop"); err != nil || string(data) != `{"kind":"x"}` {
 		t.Errorf("got %s and %v, want the answer as it is", data, err)
 	}
@@ -60,6 +62,43 @@ func TestClusterReadsAppsAndReleases(t *testing.T) {
 		to + "shop-live/releases/shop-12%2F..%2Fx Bearer dev-token application/json"
 	if got := strings.Join(asked, "\n"); got != want {
 		t.Errorf("asked\n%s\nwant\n%s", got, want)
+	}
+}
+
+func TestClusterAsksForRollbacks(t *testing.T) {
+	t.Parallel()
+	var asked []string
+	kubeconfig := apiServer(t, func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		asked = append(asked, r.Method+" "+r.URL.RequestURI()+" "+r.Header.Get("Content-Type")+" "+string(body))
+		if r.Method == http.MethodPost {
+			w.WriteHeader(http.StatusCreated)
+		}
+		_, _ = w.Write([]byte("{}"))
+	})
+	cluster, err := connect(cli.Connection{Kubeconfig: kubeconfig, Context: "dev"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, ask := range []func() ([]byte, error){
+		func() ([]byte, error) { return cluster.Log.Page(t.Context(), "shop-live", "a&b") },
+		func() ([]byte, error) { return cluster.Users.Self(t.Context()) },
+		func() ([]byte, error) { return cluster.Rollbacks.Ask(t.Context(), "shop-live", []byte(`{"x":1}`)) },
+		func() ([]byte, error) { return cluster.Rollbacks.Rollback(t.Context(), "shop-live", "shop-x") },
+	} {
+		if data, err := ask(); err != nil || string(data) != "{}" {
+			t.Errorf("got %s and %v, want the answer as it is", data, err)
+		}
+	}
+	const own = "/apis/inhaul.dev/v1alpha1/namespaces/shop-live/"
+	want := []string{
+		"GET " + own + "releases?continue=a%26b&limit=25  ",
+		`POST /apis/authentication.k8s.io/v1/selfsubjectreviews application/json {"apiVersion":"authentication.k8s.io/v1","kind":"SelfSubjectReview"}`,
+		"POST " + own + `rollbacks application/json {"x":1}`,
+		"GET " + own + "rollbacks/shop-x  ",
+	}
+	if got := strings.Join(asked, "\n"); got != strings.Join(want, "\n") {
+		t.Errorf("asked\n%s\nwant\n%s", got, strings.Join(want, "\n"))
 	}
 }
 
@@ -77,6 +116,8 @@ func TestClusterAnswersThatAreNoObject(t *testing.T) {
 		{"not logged in", http.StatusUnauthorized, "{}", cli.ErrForbidden, "401 Unauthorized"},
 		{"out of order", http.StatusInternalServerError, "s3cret", nil, "unexpected answer: the API server says 500 Internal Server Error"},
 		{"elsewhere", http.StatusFound, "", nil, "unexpected answer: the API server says 302 Found"},
+		{"not taken", http.StatusUnprocessableEntity, `{"message":"spec.to: \u001b[2J too\nlong"}`, cli.ErrRefused, `refused: the API server says "spec.to: \x1b[2J too long"`},
+		{"not taken without a word", http.StatusBadRequest, "s3cret", cli.ErrRefused, "refused: the API server says 400 Bad Request"},
 		{"too large", http.StatusOK, strings.Repeat("x", cli.MaxObjectBytes+1), nil, "the answer has more than 8388608 bytes"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -86,11 +127,11 @@ func TestClusterAnswersThatAreNoObject(t *testing.T) {
 				w.WriteHeader(c.code)
 				_, _ = w.Write([]byte(c.body))
 			})
-			releases, err := connect(cli.Connection{Kubeconfig: kubeconfig})
+			cluster, err := connect(cli.Connection{Kubeconfig: kubeconfig})
 			if err != nil {
 				t.Fatal(err)
 			}
-			_, err = releases.App(t.Context(), "shop")
+			_, err = cluster.Releases.App(t.Context(), "shop")
 			if err == nil || !strings.Contains(err.Error(), c.want) || c.is != nil && !errors.Is(err, c.is) {
 				t.Errorf("got %v, want %q", err, c.want)
 			}

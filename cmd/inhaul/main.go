@@ -1,5 +1,6 @@
 // Command inhaul is the developer's program: it converts, checks and compares
-// descriptions of apps. It changes nothing in a cluster.
+// descriptions of apps, and tells what was released. Of a cluster it changes
+// nothing itself: it asks the agent for a rollback.
 package main
 
 import (
@@ -8,6 +9,7 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"syscall"
+	"time"
 
 	"github.com/inhaul/inhaul/cli"
 )
@@ -16,7 +18,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	inhaul := cli.Commands{
 		Version: version(), Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv,
-		Files: cli.Disk{}, Connect: connect,
+		Files: cli.Disk{}, Connect: connect, Now: time.Now,
 	}
 	code := inhaul.Run(ctx, os.Args[1:])
 	stop()
