@@ -190,6 +190,7 @@ func (a *Agent) reportRelease(ctx context.Context, r Release, environment Enviro
 func (a *Agent) recordReport(ctx context.Context, r Release, reported Reported, shown bool) error {
 	// Whatever happened to the release meanwhile, this much is reported.
 	for {
+		was := r.Status
 		r.Status.Timeline = slices.Clone(r.Status.Timeline)
 		r.Status.Reported = reported
 		if shown && reported.Phase.Terminal() {
@@ -197,6 +198,7 @@ func (a *Agent) recordReport(ctx context.Context, r Release, reported Reported, 
 		}
 		_, err := a.Releases.UpdateRelease(ctx, r)
 		if err == nil {
+			a.Meter.Moved(r, was)
 			return nil
 		}
 		if !errors.Is(err, ErrConflict) {
