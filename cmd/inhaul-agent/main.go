@@ -66,7 +66,7 @@ func serve(ctx context.Context, s settings, logger *slog.Logger) error {
 		return err
 	}
 	counted := metrics.New(metrics.Config{Apps: client, Releases: client, Reporting: s.githubAppID != 0, Poll: s.pollInterval, Now: time.Now})
-	checks, err := newChecks(s, counted, logger)
+	checks, err := newChecks(s, counted, client.Leads, logger)
 	if err != nil {
 		return err
 	}

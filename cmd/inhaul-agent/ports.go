@@ -82,12 +82,15 @@ func (i *issuers) Refresh(ctx context.Context, issuer string) (jose.JSONWebKeySe
 const maxLimitWait = 5 * time.Second
 
 // checks are check runs as the agent sees them.
-type checks struct{ client *github.Client }
+type checks struct {
+	client *github.Client
+	leads  func() error // nil while this agent leads
+}
 
 var _ agent.Checks = checks{}
 
 // newChecks is nil without a GitHub App: verdicts then stay in the cluster.
-func newChecks(s settings, meter github.Meter, logger *slog.Logger) (agent.Checks, error) {
+func newChecks(s settings, meter github.Meter, leads func() error, logger *slog.Logger) (agent.Checks, error) {
 	if s.githubAppID == 0 {
 		logger.Warn("no GitHub App is configured: verdicts stay in the cluster")
 		return nil, nil
@@ -103,11 +106,14 @@ func newChecks(s settings, meter github.Meter, logger *slog.Logger) (agent.Check
 	if err != nil {
 		return nil, err
 	}
-	return checks{client}, nil
+	return checks{client, leads}, nil
 }
 
 // Show says ErrNoCommit for what another try will not mend.
 func (c checks) Show(ctx context.Context, check agent.Check) (int64, error) {
+	if err := c.leads(); err != nil { // somebody else knows better what is so
+		return 0, err
+	}
 	id, err := c.client.UpsertCheckRun(ctx, github.CheckRun{
 		ID: check.ID, Repository: check.Repository, HeadSHA: check.Commit, Name: check.Name, ExternalID: check.ExternalID,
 		Status: string(check.Status), Conclusion: string(check.Conclusion), Title: check.Title, Summary: check.Summary,
