@@ -35,6 +35,8 @@ type Ports struct {
 	Requests   Requests
 	Requesters Requesters
 	Checks     Checks // nil: verdicts are logged and kept in the cluster only
+	Meter      Meter  // nil: nobody counts
+	Pulse      Pulse  // nil: nobody watches
 }
 
 // Config is what the agent is told at its start.
@@ -51,18 +53,26 @@ type Agent struct {
 	log      *slog.Logger
 	lines    *turns[Line]
 	requests *turns[Line]
-	reports  *turns[string] // by app
+	reports  *turns[target]
+	slots    chan struct{} // one for each report that is under way
 
 	mu      sync.Mutex
 	seen    map[string]time.Time // tags that wait for a key, by when they were first seen
 	spurned map[string]bool      // tags that were refused and leave no mark, "app tag"
+	greens  map[target]string    // intents whose checks are being turned green
 	failing map[Line]failure     // releases whose objects could not be written, by when that was first seen
 }
 
 // New is an agent over the given ports.
 func New(ports Ports, config Config) *Agent {
+	if ports.Meter == nil {
+		ports.Meter = unmetered{}
+	}
+	if ports.Pulse == nil {
+		ports.Pulse = unmetered{}
+	}
 	return &Agent{
-		Ports: ports, config: config, log: config.Logger,
+		Ports: ports, config: config, log: config.Logger, slots: make(chan struct{}, reportsAtOnce), greens: map[target]string{},
 		seen: map[string]time.Time{}, spurned: map[string]bool{}, failing: map[Line]failure{},
 	}
 }
@@ -73,13 +83,13 @@ func (a *Agent) Run(ctx context.Context) error {
 	a.lines = newTurns(ctx, a.reconcile, func(l Line, err error, wait time.Duration) {
 		a.log.Warn("deploying again after an error", "environment", l.Environment, "name", l.App, "error", err, "duration", wait)
 	})
-	a.reports = newTurns(ctx, a.report, func(app string, err error, wait time.Duration) {
-		a.log.Warn("reporting again after an error", "name", app, "error", err, "duration", wait)
+	a.reports = newTurns(ctx, a.report, func(to target, err error, wait time.Duration) {
+		a.log.Warn("reporting again after an error", "name", to.app, "repository", to.repository, "error", err, "duration", wait)
 	})
 	a.requests = newTurns(ctx, a.takeRequests, func(l Line, err error, wait time.Duration) {
 		a.log.Error("looking at rollbacks again after an error", "environment", l.Environment, "name", l.App, "error", err, "duration", wait)
 	})
-	watched := newTurns(ctx, a.watchApp, func(app string, err error, wait time.Duration) {
+	watched := newTurns(ctx, a.poll, func(app string, err error, wait time.Duration) {
 		a.log.Error("polling again after an error", "name", app, "error", err, "duration", wait)
 	})
 	defer func() {
@@ -90,6 +100,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	}()
 	resumed := map[string]bool{}
 	for {
+		a.Pulse.Beat()
 		apps := a.Apps.Apps()
 		for _, app := range apps {
 			if !resumed[app.Name] {
@@ -112,7 +123,7 @@ func (a *Agent) Run(ctx context.Context) error {
 				}
 				a.requests.wake(line, false)
 				a.lines.wake(line, a.overtaken(line))
-				a.reports.wake(line.App, false)
+				a.wakeReports(line)
 			case <-tick:
 				polled = true
 			}
@@ -140,9 +151,20 @@ func (a *Agent) pollInterval(apps int) time.Duration {
 // resume gives every line of the app a turn after a start.
 func (a *Agent) resume(app App) {
 	for _, environment := range app.Environments {
-		a.lines.wake(Line{App: app.Name, Environment: environment.Name}, false)
+		line := Line{App: app.Name, Environment: environment.Name}
+		a.lines.wake(line, false)
+		a.wakeReports(line)
 	}
-	a.reports.wake(app.Name, false)
+	a.remind(app)
+}
+
+// remind gives every refusal of the app that is yet to be reported a turn.
+func (a *Agent) remind(app App) {
+	for _, r := range app.Status.Refusals {
+		if r.unreported() {
+			a.reports.remind(r.target())
+		}
+	}
 }
 
 // overtaken reports whether more than one release of the line is under way: the

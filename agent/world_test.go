@@ -43,6 +43,7 @@ type world struct {
 	made      int                  // check runs created
 	mute      bool                 // there is no GitHub App
 	desk      desk
+	meter     Meter // of every agent; nil: nobody counts
 
 	pruned []Object
 	// What a test has the world do instead; nil: nothing special.
@@ -54,8 +55,9 @@ type world struct {
 	onAsk   func(Question) Evidence
 
 	questions []Question
-	silent    bool                        // the API server does not tell whether a Job is there
-	onList    func(context.Context) error // instead of the registry's answer
+	silent    bool                               // the API server does not tell whether a Job is there
+	onList    func(context.Context) error        // instead of the registry's answer
+	onSend    func(context.Context, Check) error // as onShow, and may hang
 }
 
 var errDead = errors.New("the agent is dead")
@@ -94,7 +96,7 @@ func (w *world) publish(tb testing.TB, r run) {
 	defer w.mu.Unlock()
 	tag := strconv.Itoa(len(w.notices))
 	w.envelopes[tag] = data
-	w.notices = append(w.notices, Notice{Tag: tag, Environment: "production", IssuedAt: r.issuedAt, DigestPrefix: prefix(digest)})
+	w.notices = append(w.notices, Notice{Tag: tag, Environment: r.statement().Predicate.Environment, IssuedAt: r.issuedAt, DigestPrefix: prefix(digest)})
 }
 
 func (w *world) List(ctx context.Context, repository string) (all []Notice, err error) {
@@ -272,6 +274,11 @@ func (w *world) Show(ctx context.Context, c Check) (id int64, err error) {
 			return 0, err
 		}
 	}
+	if w.onSend != nil {
+		if err := w.onSend(ctx, c); err != nil {
+			return 0, err
+		}
+	}
 	err = w.call(ctx, func() error {
 		old, found := w.checks[c.ExternalID]
 		if !found {
@@ -326,6 +333,7 @@ func (w *world) runUntil(end time.Time, meanwhile func()) {
 	if !w.mute {
 		ports.Checks = w
 	}
+	ports.Meter = w.meter
 	a := New(ports, Config{PollInterval: 10 * time.Second, Logger: slog.New(slog.DiscardHandler), Now: w.now})
 	if meanwhile != nil {
 		go meanwhile()

@@ -48,6 +48,7 @@ func TestStories(t *testing.T) {
 			"app":       app,
 			"github":    github,
 			"kubectl":   kubectl,
+			"leader":    leader,
 			"output":    output,
 			"podenv":    podenv,
 			"podsecret": podsecret,
@@ -55,6 +56,7 @@ func TestStories(t *testing.T) {
 			"published": published,
 			"refused":   refused,
 			"registry":  registry,
+			"underway":  underway,
 		},
 		Condition: condition,
 	})

@@ -110,6 +110,7 @@ func New(ctx context.Context, config *rest.Config, options Options) (*Client, er
 	if c.now == nil {
 		c.now = time.Now //nolint:forbidigo // because this is where the documented default is set
 	}
+	connections.fence.now, connections.fence.patience = c.now, c.lease.Renew
 	c.releases, c.apps, c.rollbacks = newOverlay(c.now), newOverlay(c.now), newOverlay(c.now)
 	c.events = newRecorder(connections.core, c.log)
 	if _, err := c.discover(ctx); err != nil {

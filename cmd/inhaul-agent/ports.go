@@ -5,11 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -79,13 +77,20 @@ func (i *issuers) Refresh(ctx context.Context, issuer string) (jose.JSONWebKeySe
 	return i.of(issuer).Refresh(ctx)
 }
 
+// maxLimitWait is how long a report waits for GitHub's rate limit in its place.
+// After that it makes room for reports of other accounts, and comes back.
+const maxLimitWait = 5 * time.Second
+
 // checks are check runs as the agent sees them.
-type checks struct{ client *github.Client }
+type checks struct {
+	client *github.Client
+	leads  func() error // nil while this agent leads
+}
 
 var _ agent.Checks = checks{}
 
 // newChecks is nil without a GitHub App: verdicts then stay in the cluster.
-func newChecks(s settings, logger *slog.Logger) (agent.Checks, error) {
+func newChecks(s settings, meter github.Meter, leads func() error, logger *slog.Logger) (agent.Checks, error) {
 	if s.githubAppID == 0 {
 		logger.Warn("no GitHub App is configured: verdicts stay in the cluster")
 		return nil, nil
@@ -96,15 +101,19 @@ func newChecks(s settings, logger *slog.Logger) (agent.Checks, error) {
 	}
 	client, err := github.NewApp(github.AppConfig{
 		BaseURL: s.githubURL, AppID: s.githubAppID, PrivateKey: key, Logger: logger.With("component", "github"), Now: time.Now,
+		Pace: github.Pace{MaxWait: maxLimitWait}, Meter: meter,
 	})
 	if err != nil {
 		return nil, err
 	}
-	return checks{client}, nil
+	return checks{client, leads}, nil
 }
 
 // Show says ErrNoCommit for what another try will not mend.
 func (c checks) Show(ctx context.Context, check agent.Check) (int64, error) {
+	if err := c.leads(); err != nil { // somebody else knows better what is so
+		return 0, err
+	}
 	id, err := c.client.UpsertCheckRun(ctx, github.CheckRun{
 		ID: check.ID, Repository: check.Repository, HeadSHA: check.Commit, Name: check.Name, ExternalID: check.ExternalID,
 		Status: string(check.Status), Conclusion: string(check.Conclusion), Title: check.Title, Summary: check.Summary,
@@ -130,36 +139,3 @@ func impossible(err error) bool {
 	}
 	return false
 }
-
-// health answers the kubelet's probes; the zero value is alive and not ready.
-type health struct{ ready atomic.Bool }
-
-func (h *health) serve(ctx context.Context, address string) error {
-	if address == "-" {
-		return nil
-	}
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answerOK(w) })
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
-		if !h.ready.Load() {
-			http.Error(w, "caches are not filled yet", http.StatusServiceUnavailable)
-			return
-		}
-		answerOK(w)
-	})
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 5 * time.Second}
-	var config net.ListenConfig
-	listener, err := config.Listen(ctx, "tcp", address)
-	if err != nil {
-		return fmt.Errorf("listening for health probes: %w", err)
-	}
-	stopped := context.AfterFunc(ctx, func() { _ = server.Close() }) // probes are not worth a graceful end
-	defer stopped()
-	if err := server.Serve(listener); err != nil && ctx.Err() == nil {
-		return fmt.Errorf("answering health probes: %w", err)
-	}
-	return nil
-}
-
-// answerOK is for the kubelet, which has gone if it cannot be written.
-func answerOK(w http.ResponseWriter) { _, _ = w.Write([]byte("ok\n")) }
