@@ -3,8 +3,9 @@
 // they go, and reports.
 //
 // Start with Agent.Run, then intake.go (registry to release), rollout.go
-// (release to verdict) and predeploy.go (what runs before). The rules are pure functions that need no fake: Order,
-// Policy.Judge, Judge. The rest talks to the ports in ports.go; no Kubernetes
+// (release to verdict), predeploy.go (what runs before) and drift.go (what comes
+// after). The rules are pure functions that need no fake: Order, Policy.Judge,
+// Judge, JudgeDrift. The rest talks to the ports in ports.go; no Kubernetes
 // type and no network client is linked here.
 //
 // Everything is level-triggered: state lives in the cluster, each step is
@@ -30,6 +31,7 @@ type Ports struct {
 	Cluster    Cluster
 	Predeploys Predeploys
 	Cleaner    Cleaner
+	Drifts     Drifts
 	Witness    Witness
 	Checks     Checks // nil: verdicts are logged and kept in the cluster only
 }
@@ -49,10 +51,13 @@ type Agent struct {
 	lines   *turns[Line]
 	reports *turns[string] // by app
 
-	mu      sync.Mutex
-	seen    map[string]time.Time // tags that wait for a key, by when they were first seen
-	spurned map[string]bool      // tags that were refused and leave no mark, "app tag"
-	failing map[Line]failure     // releases whose objects could not be written, by when that was first seen
+	mu       sync.Mutex
+	seen     map[string]time.Time // tags that wait for a key, by when they were first seen
+	spurned  map[string]bool      // tags that were refused and leave no mark, "app tag"
+	failing  map[Line]failure     // releases whose objects could not be written, by when that was first seen
+	watched  map[Line]bool        // lines whose turn is at their drift
+	alarms   map[Line]*time.Timer // when to look at a line's drift again
+	policies map[Line]DriftPolicy // as of the last look at the Apps
 }
 
 // New is an agent over the given ports.
@@ -60,6 +65,7 @@ func New(ports Ports, config Config) *Agent {
 	return &Agent{
 		Ports: ports, config: config, log: config.Logger,
 		seen: map[string]time.Time{}, spurned: map[string]bool{}, failing: map[Line]failure{},
+		watched: map[Line]bool{}, alarms: map[Line]*time.Timer{}, policies: map[Line]DriftPolicy{},
 	}
 }
 
@@ -89,6 +95,7 @@ func (a *Agent) Run(ctx context.Context) error {
 				resumed[app.Name] = true
 				a.resume(app)
 			}
+			a.notePolicies(app)
 			watched.wake(app.Name, false)
 		}
 		for polled := false; !polled; {
@@ -116,9 +123,16 @@ func (a *Agent) resume(app App) {
 	a.reports.wake(app.Name, false)
 }
 
-// overtaken reports whether more than one release of the line is under way: the
-// older one's rollout is then cancelled at once, but for a running predeploy.
+// overtaken reports whether what the line's turn is at has to make way. That is so
+// for a look at its drift as soon as a release is under way, and for a rollout
+// when a second one is, but for a running predeploy.
 func (a *Agent) overtaken(line Line) bool {
+	a.mu.Lock()
+	allowed := 1
+	if a.watched[line] {
+		allowed = 0
+	}
+	a.mu.Unlock()
 	open := 0
 	for _, r := range a.Reader.Releases(line) {
 		if r.Status.Phase == Predeploying {
@@ -128,7 +142,7 @@ func (a *Agent) overtaken(line Line) bool {
 			open++
 		}
 	}
-	return open > 1
+	return open > allowed
 }
 
 // now is the agent's clock, in UTC.

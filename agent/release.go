@@ -85,7 +85,8 @@ type Status struct {
 	Timeline     []Moment
 	Services     []ServiceStatus
 	Reported     Reported
-	Inventory    []Object // what the release makes; on record before it does, Secrets aside; pruning needs it
+	Drift        []DriftRecord // what others have changed of it while it served, newest last, bounded
+	Inventory    []Object      // what the release makes; on record before it does, Secrets aside; pruning needs it
 }
 
 // Step names a moment of a release.

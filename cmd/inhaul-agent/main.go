@@ -83,7 +83,8 @@ func serve(ctx context.Context, s settings, logger *slog.Logger) error {
 			logger.Info("leading", "name", s.identity)
 			a := agent.New(agent.Ports{
 				Registry: intents{registry}, Keys: newIssuers(logger), Apps: client, Releases: client, Reader: client,
-				Planner: client, Cluster: client, Predeploys: client, Cleaner: client, Witness: client, Checks: checks,
+				Planner: client, Cluster: client, Predeploys: client, Cleaner: client, Drifts: client,
+				Witness: client, Checks: checks,
 			}, agent.Config{PollInterval: s.pollInterval, Now: time.Now, Logger: logger.With("component", "agent")})
 			ended = a.Run(ctx)
 		})
