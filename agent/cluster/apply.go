@@ -201,6 +201,9 @@ func (c *Client) carryOut(ctx context.Context, r agent.Release, p plan) error {
 // write sends an object of a release and notes how that has left it.
 func (c *Client) write(ctx context.Context, u *unstructured.Unstructured, number int) error {
 	written, err := c.send(ctx, u, false)
+	if err == nil {
+		written, err = c.disown(ctx, reference(u), written)
+	}
 	if err != nil {
 		return fmt.Errorf("applying %s %s: %w", u.GetKind(), u.GetName(), err)
 	}

@@ -10,6 +10,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/inhaul/inhaul/agent"
@@ -105,6 +106,9 @@ func (c *Client) examine(ctx context.Context, p plan, o agent.Object) (*agent.Dr
 		}
 	}
 	dry, err := c.send(ctx, u, true)
+	if apierrors.IsInvalid(err) && live != nil { // see putBack
+		dry, err = c.replaceSpec(ctx, u, live, []string{metav1.DryRunAll})
+	}
 	if rejected := (*agent.Rejected)(nil); err != nil {
 		if err = c.rejected(o, err, redact); !errors.As(err, &rejected) {
 			return nil, err
@@ -129,6 +133,10 @@ func (c *Client) compare(drift agent.Drift, live, dry object) (*agent.Drift, err
 		return nil, fmt.Errorf("comparing %s %s: %w", drift.Object.Kind, drift.Object.Name, err)
 	}
 	all := differences(has, should)
+	if dry.GetResourceVersion() != live.GetResourceVersion() { // a controller has written between the two
+		wanted := fieldsOwned(dry)
+		all = slices.DeleteFunc(all, func(d difference) bool { return !d.path.in(wanted) })
+	}
 	if len(all) == 0 {
 		c.ledger.change(drift.Object, func(s *settled) { s.accepted, s.reported, s.gone = markOf(live), false, false })
 		return nil, nil
@@ -198,7 +206,7 @@ func (c *Client) revert(ctx context.Context, r agent.Release, objects []agent.Ob
 				return err
 			}
 		}
-		if err := c.write(ctx, u, r.Number); err != nil {
+		if err := c.putBack(ctx, u, r.Number); err != nil {
 			return err
 		}
 	}

@@ -132,7 +132,7 @@ func trimGlance(o any) (any, error) {
 	}
 	keepMark(full)
 	trimmed := &metav1.PartialObjectMetadata{ObjectMeta: trimMeta(full.ObjectMeta)}
-	trimmed.OwnerReferences, trimmed.ManagedFields = nil, full.ManagedFields
+	trimmed.OwnerReferences, trimmed.ManagedFields, trimmed.Generation = nil, full.ManagedFields, full.Generation
 	trimmed.Labels = map[string]string{render.LabelManagedBy: full.Labels[render.LabelManagedBy], render.LabelApp: full.Labels[render.LabelApp]}
 	return trimmed, nil
 }

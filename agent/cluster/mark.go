@@ -28,6 +28,10 @@ import (
 type mark struct {
 	own     string // of the fields that Inhaul owns
 	foreign string // of those that others own, and since when; empty if there are none
+	// generation counts the changes of its spec, by anybody: through the scale
+	// subresource they leave no time. 0 where an autoscaler makes them, and for kinds
+	// that do not count.
+	generation int64
 }
 
 // markType says that an entry of managedFields is a mark and no API server's.
@@ -43,10 +47,15 @@ func keepMark(o metav1.Object) {
 // markOf is the mark that o was given by keepMark, or that of its managed fields.
 func markOf(o metav1.Object) mark {
 	entries := o.GetManagedFields()
-	if len(entries) == 1 && entries[0].FieldsType == markType {
-		return mark{own: entries[0].Manager, foreign: entries[0].APIVersion}
-	}
 	scaled, outside := scaling(o)
+	var m mark
+	if !scaled {
+		m.generation = o.GetGeneration()
+	}
+	if len(entries) == 1 && entries[0].FieldsType == markType {
+		m.own, m.foreign = entries[0].Manager, entries[0].APIVersion
+		return m
+	}
 	own, foreign := sha256.New(), sha256.New()
 	strangers := 0
 	for _, e := range entries {
@@ -61,7 +70,7 @@ func markOf(o metav1.Object) mark {
 			foreign.Write(fieldsOf(e, scaled))
 		}
 	}
-	m := mark{own: short(own.Sum(nil))}
+	m.own = short(own.Sum(nil))
 	if strangers > 0 {
 		m.foreign = short(foreign.Sum(nil))
 	}
@@ -124,6 +133,17 @@ func scaling(o metav1.Object) (scaled, outside bool) {
 		return true, false
 	}
 	return true, replicas < low || replicas > high
+}
+
+// fieldsOwned are the fields of o that this agent owns, as managedFields has them.
+func fieldsOwned(o metav1.Object) map[string]any {
+	var set map[string]any
+	for _, e := range o.GetManagedFields() {
+		if isOurs(e) && e.Operation == metav1.ManagedFieldsOperationApply && e.FieldsV1 != nil && json.Unmarshal(e.FieldsV1.GetRawBytes(), &set) == nil {
+			return set
+		}
+	}
+	return nil
 }
 
 // owners are the managers of the entries, but for this agent, that own one of
