@@ -67,7 +67,7 @@ type Client struct {
 	changes   *changes
 	bells     *bells
 	events    *recorder
-	ledger    *ledger
+	ledger    ledger
 	looks     chan struct{} // a token for every line that is compared with what it should be
 	extended  chan struct{} // a token when the cluster was asked what it has
 
@@ -105,7 +105,6 @@ func New(ctx context.Context, config *rest.Config, options Options) (*Client, er
 		secrets:   options.Secrets,
 		changes:   newChanges(),
 		bells:     &bells{},
-		ledger:    newLedger(),
 		looks:     make(chan struct{}, looksAtOnce),
 		extended:  make(chan struct{}, 1),
 		glances:   map[string]cache.SharedIndexInformer{},

@@ -28,10 +28,8 @@ type settled struct {
 // record.
 type ledger struct {
 	mu  sync.Mutex
-	all map[agent.Object]settled
+	all map[agent.Object]settled // nil: nothing yet
 }
-
-func newLedger() *ledger { return &ledger{all: map[agent.Object]settled{}} }
 
 func (l *ledger) of(o agent.Object) (settled, bool) {
 	l.mu.Lock()
@@ -47,9 +45,7 @@ func (l *ledger) settle(o agent.Object, result object, release int, written bool
 	if written {
 		s.version = result.GetResourceVersion()
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.all[o] = s
+	l.change(o, func(known *settled) { *known = s })
 }
 
 // change changes what is known of o.
@@ -58,6 +54,9 @@ func (l *ledger) change(o agent.Object, change func(*settled)) {
 	defer l.mu.Unlock()
 	s := l.all[o]
 	change(&s)
+	if l.all == nil {
+		l.all = map[agent.Object]settled{}
+	}
 	l.all[o] = s
 }
 
