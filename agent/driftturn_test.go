@@ -105,8 +105,10 @@ func TestANewReleaseDoesNotWaitForALookAtDrift(t *testing.T) {
 		}
 		w.edit("web", "nginx")
 		v2 := push(2, 2, 3)
-		w.publish(t, v2)
-		w.run()
+		w.runUntil(w.now().Add(settled), func() {
+			time.Sleep(settled / 4)
+			w.publish(t, v2)
+		})
 		if len(w.releases) != 2 || w.releases[1].Status.Phase != Succeeded || w.live["web"] != v2.image() {
 			t.Errorf("got %+v, want release 2 live", w.releases)
 		}
