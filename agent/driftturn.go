@@ -37,7 +37,7 @@ func (a *Agent) watchOver(ctx context.Context, line Line) error {
 		if r, err = a.advance(ctx, r, func(s *Status) { s.Drift = kept }); err != nil {
 			return err
 		}
-		a.tell(line, r, now)
+		a.tell(r, kept, now)
 	}
 	records = kept
 	var reported []Object
@@ -66,13 +66,13 @@ func objectsOf(drifts []Drift) []Object {
 	return objects
 }
 
-// tell logs what was found at now.
-func (a *Agent) tell(line Line, r Release, now time.Time) {
-	for _, d := range r.Status.Drift {
+// tell logs those of records that were found at now.
+func (a *Agent) tell(r Release, records []DriftRecord, now time.Time) {
+	for _, d := range records {
 		if !d.At.Equal(now) {
 			continue
 		}
-		a.log.Info("drift found", "environment", line.Environment, "release", r.Number,
+		a.log.Info("drift found", "environment", r.Line.Environment, "release", r.Number,
 			"kind", d.Object.Kind, "namespace", d.Object.Namespace, "name", d.Object.Name, "reason", d.String())
 	}
 }
