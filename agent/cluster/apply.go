@@ -179,6 +179,7 @@ func (c *Client) carryOut(ctx context.Context, r agent.Release, p plan) error {
 		if err := c.create(ctx, secret, false, p.secrets); err != nil {
 			return fmt.Errorf("making Secret %s: %w", secret.Name, err)
 		}
+		c.ledger.change(secretReference(secret.Namespace, secret.Name), func(s *settled) { *s = settled{release: r.Number} })
 		c.log.Debug("object applied", "kind", "Secret", "namespace", secret.Namespace, "name", secret.Name)
 	}
 	for _, o := range p.stale {

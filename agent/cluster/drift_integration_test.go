@@ -132,37 +132,49 @@ func TestForeignEditsAreFoundAndPutBack(t *testing.T) {
 	}{
 		{
 			"kubectl scale", func() { f.patch(t, "kubectl", deployment, `{"spec":{"replicas":5}}`, "scale") },
-			deployment, []string{"spec.replicas: 5, want 2"}, "kubectl (scale)", 0,
+			deployment,
+			[]string{"spec.replicas: 5, want 2"},
+			"kubectl (scale)", 0,
 		},
 		{
 			"kubectl set image", func() {
 				f.patch(t, "kubectl-set", deployment, `{"spec":{"template":{"spec":{"containers":[{"name":"web","image":"nginx"}]}}}}`)
 			},
-			deployment, []string{"spec.template.spec.containers[web].image: nginx, want registry.example.com/shop@sha256:"}, "kubectl-set", 0,
+			deployment,
+			[]string{"spec.template.spec.containers[web].image: nginx, want registry.example.com/shop@sha256:"},
+			"kubectl-set", 0,
 		},
 		{
 			"kubectl edit of env", func() {
 				f.patch(t, "kubectl-edit", deployment, `{"spec":{"template":{"spec":{"containers":[{"name":"web","env":[{"name":"PORT","value":"9"}]}]}}}}`)
 			},
-			deployment, []string{"spec.template.spec.containers[web].env[PORT].value: 9, want 8080"}, "kubectl-edit", 0,
+			deployment,
+			[]string{"spec.template.spec.containers[web].env[PORT].value: 9, want 8080"},
+			"kubectl-edit", 0,
 		},
 		{
 			"a variable is taken out", func() {
 				f.patch(t, "kubectl-edit", deployment, `{"spec":{"template":{"spec":{"containers":[{"name":"web","env":[{"name":"PORT","$patch":"delete"}]}]}}}}`)
 			},
-			deployment, []string{"spec.template.spec.containers[web].env"}, "", 0,
+			deployment,
+			[]string{"spec.template.spec.containers[web].env"},
+			"", 0,
 		},
 		{
 			"another port", func() {
 				f.patch(t, "kubectl-edit", service, `{"spec":{"ports":[{"port":80,"$patch":"delete"},{"port":81,"name":"http","targetPort":81}]}}`)
 			},
-			service, []string{"spec.ports[http].port: 81, want 80", "spec.ports[http].targetPort: 81, want "}, "kubectl-edit", 4,
+			service,
+			[]string{"spec.ports[http].port: 81, want 80", "spec.ports[http].targetPort: 81, want "},
+			"kubectl-edit", 4,
 		},
 		{
 			"a label that says whose it is", func() {
 				f.patch(t, "kubectl-label", service, `{"metadata":{"labels":{"app.kubernetes.io/managed-by":"me"}}}`)
 			},
-			service, []string{"metadata.labels[app.kubernetes.io/managed-by]: me, want inhaul"}, "kubectl-label", 0,
+			service,
+			[]string{"metadata.labels[app.kubernetes.io/managed-by]: me, want inhaul"},
+			"kubectl-label", 0,
 		},
 	}
 	for _, step := range steps {
