@@ -3,10 +3,11 @@
 // they go, and reports.
 //
 // Start with Agent.Run, then intake.go (registry to release), request.go (a
-// rollback asked for in the cluster to release), rollout.go (release to verdict)
-// and predeploy.go (what runs before). The rules are pure functions that need no
-// fake: Order, Policy.Judge, Judge. The rest talks to the ports in ports.go; no
-// Kubernetes type and no network client is linked here.
+// rollback asked for in the cluster to release), rollout.go (release to verdict),
+// predeploy.go (what runs before) and drift.go (what comes after). The rules are
+// pure functions that need no fake: Order, Policy.Judge, Judge, JudgeDrift. The
+// rest talks to the ports in ports.go; no Kubernetes type and no network client is
+// linked here.
 //
 // Everything is level-triggered: state lives in the cluster, each step is
 // decided from it and may run twice, so the agent can be killed anywhere.
@@ -31,6 +32,7 @@ type Ports struct {
 	Cluster    Cluster
 	Predeploys Predeploys
 	Cleaner    Cleaner
+	Drifts     Drifts
 	Witness    Witness
 	Requests   Requests
 	Requesters Requesters
@@ -56,11 +58,14 @@ type Agent struct {
 	reports  *turns[target]
 	slots    chan struct{} // one for each report that is under way
 
-	mu      sync.Mutex
-	seen    map[string]time.Time // tags that wait for a key, by when they were first seen
-	spurned map[string]bool      // tags that were refused and leave no mark, "app tag"
-	greens  map[target]string    // intents whose checks are being turned green
-	failing map[Line]failure     // releases whose objects could not be written, by when that was first seen
+	mu       sync.Mutex
+	seen     map[string]time.Time // tags that wait for a key, by when they were first seen
+	spurned  map[string]bool      // tags that were refused and leave no mark, "app tag"
+	greens   map[target]string    // intents whose checks are being turned green
+	failing  map[Line]failure     // releases whose objects could not be written, by when that was first seen
+	watched  map[Line]bool        // lines whose turn is at their drift
+	alarms   map[Line]*time.Timer // when to look at a line's drift again
+	policies map[Line]DriftPolicy // as of the last look at the Apps
 }
 
 // New is an agent over the given ports.
@@ -74,6 +79,7 @@ func New(ports Ports, config Config) *Agent {
 	return &Agent{
 		Ports: ports, config: config, log: config.Logger, slots: make(chan struct{}, reportsAtOnce), greens: map[target]string{},
 		seen: map[string]time.Time{}, spurned: map[string]bool{}, failing: map[Line]failure{},
+		watched: map[Line]bool{}, alarms: map[Line]*time.Timer{}, policies: map[Line]DriftPolicy{},
 	}
 }
 
@@ -107,6 +113,7 @@ func (a *Agent) Run(ctx context.Context) error {
 				resumed[app.Name] = true
 				a.resume(app)
 			}
+			a.notePolicies(app)
 			watched.wake(app.Name, false)
 		}
 		for _, r := range a.Requests.Requests() { // those from before this agent's time
@@ -167,9 +174,16 @@ func (a *Agent) remind(app App) {
 	}
 }
 
-// overtaken reports whether more than one release of the line is under way: the
-// older one's rollout is then cancelled at once, but for a running predeploy.
+// overtaken reports whether what the line's turn is at has to make way. That is so
+// for a look at its drift as soon as a release is under way, and for a rollout
+// when a second one is, but for a running predeploy.
 func (a *Agent) overtaken(line Line) bool {
+	a.mu.Lock()
+	allowed := 1
+	if a.watched[line] {
+		allowed = 0
+	}
+	a.mu.Unlock()
 	open := 0
 	for _, r := range a.Reader.Releases(line) {
 		if r.Status.Phase == Predeploying {
@@ -179,7 +193,7 @@ func (a *Agent) overtaken(line Line) bool {
 			open++
 		}
 	}
-	return open > 1
+	return open > allowed
 }
 
 // now is the agent's clock, in UTC.

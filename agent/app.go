@@ -29,6 +29,7 @@ type Environment struct {
 	URL        string
 	Domains    []string // patterns of host names that its services may have, "*.example.com"; empty: none
 	Routing    Routing
+	Drift      DriftPolicy // what is done when somebody else changes what a release has made
 }
 
 // Routing is how the cluster lets traffic in to public services. The zero value

@@ -140,6 +140,19 @@ type Cleaner interface {
 	Trim(ctx context.Context, r Release) error
 }
 
+// Drifts finds what somebody else has done to the objects of a release that
+// serves.
+type Drifts interface {
+	// Drifted returns what differs from what Apply would make of r, objects that
+	// leave names aside; with DriftReport, those aside too that Settle was told of
+	// and that nobody has changed since. It sends no request while nobody but this
+	// process has written to fields of r.
+	Drifted(ctx context.Context, r Release, policy DriftPolicy, leave func(Object) bool) ([]Drift, error)
+	// Settle writes the objects of revert as r has them, and takes those of
+	// reported for what they were when Drifted returned them.
+	Settle(ctx context.Context, r Release, revert, reported []Object) error
+}
+
 // Witness tells what no cache has. It is asked about what is in trouble, and
 // about nothing else. Whatever it returns is redacted and capped.
 type Witness interface {

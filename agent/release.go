@@ -89,7 +89,8 @@ type Status struct {
 	// PredeployLog has the last lines of a predeploy that ended well, redacted; of
 	// one that did not they are in Cause.
 	PredeployLog string
-	Inventory    []Object // what the release makes; on record before it does, Secrets aside; pruning needs it
+	Drift        []DriftRecord // what others have changed of it while it served, newest last, bounded
+	Inventory    []Object      // what the release makes; on record before it does, Secrets aside; pruning needs it
 }
 
 // Step names a moment of a release.

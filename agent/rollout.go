@@ -34,7 +34,7 @@ func (a *Agent) reconcile(ctx context.Context, line Line) error {
 			}
 		}
 		if newest.Status.Phase.Terminal() {
-			return a.tidy(ctx, line)
+			return errors.Join(a.tidy(ctx, line), a.watchOver(ctx, line))
 		}
 		if err := a.step(ctx, newest, releases); err != nil {
 			return err

@@ -46,6 +46,11 @@ type world struct {
 	meter     Meter // of every agent; nil: nobody counts
 
 	pruned []Object
+	// What strangers and the agent have done to what serves; see driftworld_test.go.
+	accepted map[Object]string // images that were reported
+	reverted []Object
+	rival    string                      // puts this image in the place of what is put back
+	onLook   func(context.Context) error // at the end of a look that found something
 	// What a test has the world do instead; nil: nothing special.
 	onApply func(context.Context, Release) error // before anything is written
 	onWrite func(context.Context, Release) error // after everything is written
@@ -66,7 +71,7 @@ func newWorld(tb testing.TB) *world {
 	tb.Helper()
 	return &world{
 		app: testApp(tb), envelopes: map[string][]byte{}, live: map[string]string{}, broken: map[string]bool{},
-		refused: map[string]*Rejected{}, tasks: map[string]task{}, jobs: map[int]*job{}, checks: map[string]Check{}, changed: make(chan Line, 1000),
+		refused: map[string]*Rejected{}, tasks: map[string]task{}, jobs: map[int]*job{}, checks: map[string]Check{}, accepted: map[Object]string{}, changed: make(chan Line, 1000),
 	}
 }
 
@@ -329,7 +334,7 @@ func (w *world) runUntil(end time.Time, meanwhile func()) {
 	w.mu.Lock()
 	w.die = cancel
 	w.mu.Unlock()
-	ports := Ports{Registry: w, Keys: w, Apps: w, Releases: w, Reader: w, Planner: w, Cluster: w, Predeploys: w, Cleaner: w, Witness: w, Requests: w, Requesters: w}
+	ports := Ports{Registry: w, Keys: w, Apps: w, Releases: w, Reader: w, Planner: w, Cluster: w, Predeploys: w, Cleaner: w, Drifts: w, Witness: w, Requests: w, Requesters: w}
 	if !w.mute {
 		ports.Checks = w
 	}

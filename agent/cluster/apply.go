@@ -86,8 +86,8 @@ func refused(r agent.Release, why string) *agent.Rejected {
 // told: what looks like a secret is taken out of it.
 func (c *Client) Apply(ctx context.Context, r agent.Release) ([]agent.Object, error) {
 	inventory, err := c.apply(ctx, r)
-	if rejected := (*agent.Rejected)(nil); err != nil && !errors.As(err, &rejected) {
-		err = &scrubbedError{text: redact(err.Error()), cause: err}
+	if rejected := (*agent.Rejected)(nil); !errors.As(err, &rejected) {
+		err = scrubbed(err)
 	}
 	return inventory, err
 }
@@ -113,7 +113,8 @@ func (c *Client) apply(ctx context.Context, r agent.Release) ([]agent.Object, er
 type plan struct {
 	secrets sealed
 	objects []*unstructured.Unstructured
-	writes  []bool // which of objects are not as they should be
+	writes  []bool   // which of objects are not as they should be
+	kept    []object // of the others, what they are
 	stale   []agent.Object
 }
 
@@ -132,7 +133,8 @@ func (c *Client) prepare(ctx context.Context, r agent.Release, holders []render.
 	return p, err
 }
 
-func (c *Client) try(ctx context.Context, r agent.Release, holders []render.Holder, objects renderer) (p plan, err error) {
+// wanted is a plan of which nothing was tried.
+func (c *Client) wanted(ctx context.Context, r agent.Release, holders []render.Holder, objects renderer) (p plan, err error) {
 	if err := makeable(r); err != nil {
 		return plan{}, err
 	}
@@ -144,10 +146,16 @@ func (c *Client) try(ctx context.Context, r agent.Release, holders []render.Hold
 		return plan{}, err
 	}
 	platform.Secrets = p.secrets.names
-	if p.objects, err = rendered(r, platform, objects); err != nil {
+	p.objects, err = rendered(r, platform, objects)
+	return p, err
+}
+
+func (c *Client) try(ctx context.Context, r agent.Release, holders []render.Holder, objects renderer) (plan, error) {
+	p, err := c.wanted(ctx, r, holders, objects)
+	if err != nil {
 		return plan{}, err
 	}
-	p.writes = make([]bool, len(p.objects))
+	p.writes, p.kept = make([]bool, len(p.objects)), make([]object, len(p.objects))
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(dryRunsAtOnce)
 	for _, secret := range p.secrets.fresh {
@@ -155,7 +163,8 @@ func (c *Client) try(ctx context.Context, r agent.Release, holders []render.Hold
 	}
 	for i, u := range p.objects {
 		group.Go(func() (err error) {
-			p.writes[i], err = c.differs(ctx, u)
+			p.kept[i], err = c.asWanted(ctx, u)
+			p.writes[i] = p.kept[i] == nil
 			return err
 		})
 	}
@@ -170,6 +179,7 @@ func (c *Client) carryOut(ctx context.Context, r agent.Release, p plan) error {
 		if err := c.create(ctx, secret, false, p.secrets); err != nil {
 			return fmt.Errorf("making Secret %s: %w", secret.Name, err)
 		}
+		c.ledger.change(secretReference(secret.Namespace, secret.Name), func(s *settled) { *s = settled{release: r.Number} })
 		c.log.Debug("object applied", "kind", "Secret", "namespace", secret.Namespace, "name", secret.Name)
 	}
 	for _, o := range p.stale {
@@ -179,13 +189,27 @@ func (c *Client) carryOut(ctx context.Context, r agent.Release, p plan) error {
 	}
 	for i, u := range p.objects {
 		if !p.writes[i] {
+			c.ledger.settle(reference(u), p.kept[i], r.Number, false)
 			continue
 		}
-		if _, err := c.send(ctx, u, false); err != nil {
-			return fmt.Errorf("applying %s %s: %w", u.GetKind(), u.GetName(), err)
+		if err := c.write(ctx, u, r.Number); err != nil {
+			return err
 		}
-		c.log.Debug("object applied", "kind", u.GetKind(), "namespace", u.GetNamespace(), "name", u.GetName())
 	}
+	return nil
+}
+
+// write sends an object of a release and notes how that has left it.
+func (c *Client) write(ctx context.Context, u *unstructured.Unstructured, number int) error {
+	written, err := c.send(ctx, u, false)
+	if err == nil {
+		written, err = c.disown(ctx, reference(u), written)
+	}
+	if err != nil {
+		return fmt.Errorf("applying %s %s: %w", u.GetKind(), u.GetName(), err)
+	}
+	c.ledger.settle(reference(u), written, number, true)
+	c.log.Debug("object applied", "kind", u.GetKind(), "namespace", u.GetNamespace(), "name", u.GetName())
 	return nil
 }
 
@@ -247,41 +271,44 @@ func (c *Client) orphans(r agent.Release, p plan, recorded []agent.Object) []age
 	return orphans
 }
 
-// differs reports whether the cluster has something else than u, and fails if u
-// may not be written.
-func (c *Client) differs(ctx context.Context, u *unstructured.Unstructured) (bool, error) {
+// asWanted returns what the cluster has of u, nil if that is something else than u
+// or nothing. It fails if u may not be written.
+func (c *Client) asWanted(ctx context.Context, u *unstructured.Unstructured) (object, error) {
 	at := reference(u)
 	live, err := c.live(ctx, at)
 	if err != nil {
-		return false, err
+		return nil, err
 	}
 	if live != nil {
 		if err := sameOwner(at, live, u.GetLabels()); err != nil {
-			return false, err
+			return nil, err
 		}
 		if live.GetDeletionTimestamp() != nil { // what is written to it now goes with it
-			return false, fmt.Errorf("%s %s is still being deleted", at.Kind, at.Name)
+			return nil, fmt.Errorf("%s %s is still being deleted", at.Kind, at.Name)
 		}
 		if c.hasContent(live, u) {
-			return false, nil
+			return live, nil
 		}
 	}
 	if deployment, ok := live.(*appsv1.Deployment); ok {
 		if err := keepScale(u, deployment); err != nil {
-			return false, err
+			return nil, err
 		}
 	}
 	dry, err := c.send(ctx, u, true)
 	if err != nil {
-		return false, c.rejected(at, err, redact)
+		return nil, c.rejected(at, err, redact)
 	}
 	exists := dry.GetResourceVersion() != ""
 	if live == nil && exists {
-		return true, c.mayTake(ctx, at, u.GetLabels())
+		return nil, c.mayTake(ctx, at, u.GetLabels())
 	}
 	// Equal content is not enough: the cache may show what was there before this
 	// process's last write. The dry run has the resource version of the truth.
-	return live == nil || dry.GetResourceVersion() != live.GetResourceVersion() || !sameContent(live, dry), nil
+	if live == nil || dry.GetResourceVersion() != live.GetResourceVersion() || !sameContent(live, dry) {
+		return nil, nil
+	}
+	return dry, nil
 }
 
 // hasContent reports whether live is the immutable, content-named ConfigMap that

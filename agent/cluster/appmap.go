@@ -24,7 +24,7 @@ func domainApp(o *v1alpha1.App) agent.App {
 		Environments: each(o.Spec.Environments, func(e v1alpha1.Environment) agent.Environment {
 			return agent.Environment{
 				Name: e.Name, Namespace: e.Namespace, Production: e.Production, URL: e.URL,
-				Domains: e.Domains, Routing: agent.Routing(e.Routing),
+				Domains: e.Domains, Routing: agent.Routing(e.Routing), Drift: agent.DriftPolicy(e.Drift),
 			}
 		}),
 		History: o.Spec.History,

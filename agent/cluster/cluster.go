@@ -33,6 +33,7 @@ var (
 	_ agent.Cleaner       = (*Client)(nil)
 	_ agent.Predeploys    = (*Client)(nil)
 	_ agent.Witness       = (*Client)(nil)
+	_ agent.Drifts        = (*Client)(nil)
 )
 
 // requestTimeout bounds one request to the API server; watches excepted.
@@ -67,11 +68,15 @@ type Client struct {
 	changes   *changes
 	bells     *bells
 	events    *recorder
+	ledger    ledger
+	looks     chan struct{} // a token for every line that is compared with what it should be
+	extended  chan struct{} // a token when the cluster was asked what it has
 
 	mu         sync.Mutex
-	ensured    map[string]string // namespace to the line that it is labelled for
-	pruned     map[string]bool   // UIDs of objects that this process deleted and the cache may still show
-	extensions extensions        // as of the last time that the API server was asked
+	ensured    map[string]string                    // namespace to the line that it is labelled for
+	pruned     map[string]bool                      // UIDs of objects that this process deleted and the cache may still show
+	glances    map[string]cache.SharedIndexInformer // by kind, of metadata; see glance
+	extensions extensions                           // as of the last time that the API server was asked
 }
 
 // New connects to the cluster of config. It fails if the API server does not
@@ -101,6 +106,9 @@ func New(ctx context.Context, config *rest.Config, options Options) (*Client, er
 		secrets:   options.Secrets,
 		changes:   newChanges(),
 		bells:     &bells{},
+		looks:     make(chan struct{}, looksAtOnce),
+		extended:  make(chan struct{}, 1),
+		glances:   map[string]cache.SharedIndexInformer{},
 		ensured:   map[string]string{},
 		pruned:    map[string]bool{},
 	}
@@ -135,6 +143,10 @@ func (c *Client) Start(ctx context.Context) error {
 	}
 	group.Go(func() error {
 		c.changes.deliver(ctx)
+		return nil
+	})
+	group.Go(func() error {
+		c.glance(ctx)
 		return nil
 	})
 	group.Go(func() error {

@@ -21,6 +21,7 @@ import (
 	discoveryv1 "k8s.io/client-go/kubernetes/typed/discovery/v1"
 	networkingv1 "k8s.io/client-go/kubernetes/typed/networking/v1"
 	policyv1 "k8s.io/client-go/kubernetes/typed/policy/v1"
+	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/util/flowcontrol"
 
@@ -45,6 +46,7 @@ type clients struct {
 	networking networkingv1.NetworkingV1Interface
 	discovery  discoveryv1.DiscoveryV1Interface
 	leases     coordinationv1.CoordinationV1Interface
+	metadata   metadata.Interface
 	custom     rest.Interface
 	codec      runtime.ParameterCodec                 // of custom
 	untyped    map[schema.GroupVersion]rest.Interface // of every group that a release can have objects of
@@ -66,6 +68,9 @@ func connect(config *rest.Config) (clients, error) {
 		return clients{}, err
 	}
 	if c.untyped, err = untypedClients(config, transport); err != nil {
+		return clients{}, err
+	}
+	if c.metadata, err = metadata.NewForConfigAndClient(config, transport); err != nil {
 		return clients{}, err
 	}
 	// Protobuf costs the API server less than JSON does; custom resources have none.

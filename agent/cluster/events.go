@@ -2,7 +2,9 @@ package cluster
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,7 +22,7 @@ import (
 // the release itself says the same.
 const eventBacklog = 64
 
-// recorder turns changes of phase into Kubernetes events, for kubectl describe.
+// recorder turns changes of phase, and drift, into Kubernetes events, for kubectl describe.
 // It is best effort: nothing waits for it and nothing depends on it.
 type recorder struct {
 	core    typed.CoreV1Interface
@@ -32,12 +34,12 @@ func newRecorder(core typed.CoreV1Interface, log *slog.Logger) *recorder {
 	return &recorder{core: core, log: log, backlog: make(chan *corev1.Event, eventBacklog)}
 }
 
-// record notes the phase that o has reached.
-func (r *recorder) record(o *v1alpha1.Release, at time.Time) {
+// record has an event sent.
+func (r *recorder) record(event *corev1.Event) {
 	select {
-	case r.backlog <- phaseEvent(o, at):
+	case r.backlog <- event:
 	default:
-		r.log.Debug("event dropped, too many wait", "namespace", o.Namespace, "name", o.Name, "phase", o.Status.Phase)
+		r.log.Debug("event dropped, too many wait", "namespace", event.Namespace, "name", event.Name, "reason", event.Reason)
 	}
 }
 
@@ -56,13 +58,41 @@ func phaseEvent(o *v1alpha1.Release, at time.Time) *corev1.Event {
 	if message == "" {
 		message = o.Status.Phase
 	}
+	event := eventOf(o, strings.ToLower(o.Status.Phase), at)
+	event.Type, event.Reason, event.Message = kind, o.Status.Phase, cut(message, v1alpha1.MaxEvent)
+	return event
+}
+
+// reasonDrift is the reason of an event that tells of drift.
+const reasonDrift = "Drift"
+
+// driftEvents are the events of what is on record of drift in after and was not
+// in before, which may be nil.
+func driftEvents(before, after *v1alpha1.Release) []*corev1.Event {
+	var events []*corev1.Event
+	for _, d := range after.Status.Drift {
+		if before != nil && slices.ContainsFunc(before.Status.Drift, func(old v1alpha1.Drift) bool {
+			return old.At.Equal(&d.At) && old.Object == d.Object
+		}) {
+			continue
+		}
+		known := domainDrift(d)
+		event := eventOf(after, fmt.Sprintf("drift.%x.%x", d.At.UnixMicro(), len(events)), d.At.Time)
+		event.Type, event.Reason, event.Message = corev1.EventTypeWarning, reasonDrift, cut(known.String(), v1alpha1.MaxEvent)
+		events = append(events, event)
+	}
+	return events
+}
+
+// eventOf is an event of a release; its name makes it unique.
+func eventOf(o *v1alpha1.Release, name string, at time.Time) *corev1.Event {
 	return &corev1.Event{
-		ObjectMeta: metav1.ObjectMeta{Name: o.Name + "." + strings.ToLower(o.Status.Phase), Namespace: o.Namespace},
+		ObjectMeta: metav1.ObjectMeta{Name: o.Name + "." + name, Namespace: o.Namespace},
 		InvolvedObject: corev1.ObjectReference{
 			APIVersion: v1alpha1.GroupVersion().String(), Kind: "Release",
 			Namespace: o.Namespace, Name: o.Name, UID: o.UID, ResourceVersion: o.ResourceVersion,
 		},
-		Type: kind, Reason: o.Status.Phase, Message: cut(message, v1alpha1.MaxEvent), Count: 1,
+		Count:          1,
 		Source:         corev1.EventSource{Component: render.Manager},
 		FirstTimestamp: metav1.NewTime(at), LastTimestamp: metav1.NewTime(at),
 		ReportingController: v1alpha1.Group + "/" + render.Manager,

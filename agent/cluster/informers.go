@@ -13,7 +13,7 @@ import (
 
 // The indexes of the caches.
 const (
-	indexApp  = "app"  // namespace and app label, of what is deployed
+	indexApp  = "app"  // namespace and app label, of what is deployed and of releases
 	indexLine = "line" // app and environment, of releases
 )
 
@@ -26,12 +26,15 @@ func (c *Client) watch() error {
 		if r.keep == "" {
 			continue
 		}
-		if err := c.inform(r, metav1.NamespaceAll, byLabel, c.ring()); err != nil {
+		if err := c.inform(r, metav1.NamespaceAll, byLabel, c.ring(r.kind)); err != nil {
 			return err
 		}
 	}
 	releases := resource{"Release", v1alpha1.Releases, c.clients.custom, func() object { return &v1alpha1.Release{} }, ""}
-	byLine := cache.Indexers{indexLine: func(o any) ([]string, error) { return []string{lineKey(lineOf(o))}, nil }}
+	byLine := cache.Indexers{
+		indexLine: func(o any) ([]string, error) { return []string{lineKey(lineOf(o))}, nil },
+		indexApp:  byLabel[indexApp],
+	}
 	if err := c.inform(releases, metav1.NamespaceAll, byLine, c.noteRelease()); err != nil {
 		return err
 	}
@@ -63,12 +66,13 @@ func (c *Client) inform(r resource, namespace string, indexers cache.Indexers, h
 	return nil
 }
 
-// ring wakes the watchers of the app that an object belongs to.
-func (c *Client) ring() cache.ResourceEventHandler {
+// ring wakes the watchers of the app that an object of a kind belongs to, and its
+// line if somebody has touched what a release wrote.
+func (c *Client) ring(kind string) cache.ResourceEventHandler {
 	return cache.ResourceEventHandlerFuncs{
 		AddFunc:    func(o any) { c.bells.ring(appKey(o)) },
-		UpdateFunc: func(_, o any) { c.bells.ring(appKey(o)) },
-		DeleteFunc: func(o any) { c.forgetPruned(o); c.bells.ring(appKey(o)) },
+		UpdateFunc: func(before, o any) { c.bells.ring(appKey(o)); c.noteUpdate(kind, last(before), last(o)) },
+		DeleteFunc: func(o any) { c.forgetPruned(o); c.bells.ring(appKey(o)); c.noteDelete(kind, last(o)) },
 	}
 }
 

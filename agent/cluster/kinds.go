@@ -42,9 +42,9 @@ const ours = render.LabelManagedBy + "=" + render.Manager
 // A cache is kept of what verdicts are made from and of what most releases have.
 // The rest is read when a release that has it is written: an autoscaler's status
 // changes four times a minute for as long as it lives, a job's at every run, and
-// a cache would take all that in for a look at each deploy. Of Jobs, those of
-// predeploys are kept and not the many that are made by schedules. Secrets are
-// never kept.
+// a cache would take all that in for a look at each deploy; of these, metadata
+// alone is watched (see glance). Of Jobs, those of predeploys are kept and not the
+// many that are made by schedules. What is in a Secret is never kept.
 func (c clients) resources() []resource {
 	core, apps := c.core.RESTClient(), c.apps.RESTClient()
 	all := []resource{

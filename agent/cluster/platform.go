@@ -72,6 +72,10 @@ func (c *Client) discover(ctx context.Context) (found extensions, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.extensions = found
+	select {
+	case c.extended <- struct{}{}:
+	default:
+	}
 	return found, nil
 }
 

@@ -63,11 +63,13 @@ func (c *Client) remove(ctx context.Context, o agent.Object, app string) (bool, 
 		Body(&metav1.DeleteOptions{PropagationPolicy: &background, Preconditions: &metav1.Preconditions{UID: &uid}}).Do(ctx)
 	err := result.Error()
 	if apierrors.IsNotFound(err) {
+		c.ledger.forget(o)
 		return true, nil
 	}
 	if err != nil {
 		return false, err
 	}
+	c.ledger.forget(o)
 	c.notePruned(live)
 	c.log.Debug("object deleted", "kind", o.Kind, "namespace", o.Namespace, "name", o.Name)
 	return deletedAtOnce(result.Get()), nil

@@ -102,6 +102,9 @@ func TestEveryStatusFitsTheSchema(t *testing.T) {
 		for i := range 2 { // keys of lists have to differ
 			created.Status.Timeline[i].Step = []agent.Step{agent.StepNoticed, agent.StepVerdict}[i]
 		}
+		for i := range created.Status.Drift {
+			created.Status.Drift[i].Action = agent.DriftGivenUp
+		}
 		created.Status.Phase, created.Status.Message = phase, long
 		created.Status.Cause.Log, created.Status.Cause.Message, created.Status.Cause.Next = long, long, long
 		created.Status.Cause.Events = append(strings.Split(strings.Repeat("x\n", 20), "\n"), long)

@@ -182,7 +182,8 @@ func statusResource(s agent.Status) v1alpha1.ReleaseStatus {
 		return v1alpha1.Moment{Step: string(m.Step), At: metav1.NewMicroTime(m.At)}
 	})
 	o.Services = each(s.Services, func(s agent.ServiceStatus) v1alpha1.ServiceStatus { return v1alpha1.ServiceStatus(s) })
-	o.Inventory = each(s.Inventory, func(o agent.Object) v1alpha1.ObjectReference { return v1alpha1.ObjectReference(o) })
+	o.Drift = each(s.Drift[max(0, len(s.Drift)-agent.MaxDriftRecords):], driftResource)
+	o.Inventory = each(s.Inventory, objectResource)
 	return o
 }
 
@@ -200,7 +201,8 @@ func domainStatus(o v1alpha1.ReleaseStatus) agent.Status {
 		}
 	}
 	s.Services = each(o.Services, func(s v1alpha1.ServiceStatus) agent.ServiceStatus { return agent.ServiceStatus(s) })
-	s.Inventory = each(o.Inventory, func(o v1alpha1.ObjectReference) agent.Object { return agent.Object(o) })
+	s.Drift = each(o.Drift, domainDrift)
+	s.Inventory = each(o.Inventory, referenceOf)
 	return s
 }
 

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -154,7 +155,14 @@ func TestStatusKeepsToTheSchema(t *testing.T) {
 	status := statusResource(agent.Status{Message: long, Cause: &agent.Cause{
 		Message: long, Next: long, Log: long, Events: strings.Split(strings.Repeat("event\n", 30)+long, "\n"),
 	}})
+	drift := agent.DriftRecord{Drift: agent.Drift{Fields: slices.Repeat([]string{long}, 20), By: long, Refused: long}}
+	drifts := statusResource(agent.Status{Drift: slices.Repeat([]agent.DriftRecord{drift}, 2*agent.MaxDriftRecords)}).Drift
 	sizes := map[string][2]int{
+		"drift":   {len(drifts), agent.MaxDriftRecords},
+		"fields":  {len(drifts[0].Fields), v1alpha1.MaxDriftFields},
+		"field":   {len(drifts[0].Fields[0]), v1alpha1.MaxDriftField},
+		"by":      {len(drifts[0].By), v1alpha1.MaxDriftBy},
+		"refused": {len(drifts[0].Refused), v1alpha1.MaxEvent},
 		"message": {len(status.Message), v1alpha1.MaxMessage},
 		"cause":   {len(status.Cause.Message), v1alpha1.MaxMessage},
 		"next":    {len(status.Cause.Next), v1alpha1.MaxMessage},
@@ -184,7 +192,7 @@ func TestAppRoundTrip(t *testing.T) {
 	for _, e := range want.Environments {
 		o.Spec.Environments = append(o.Spec.Environments, v1alpha1.Environment{
 			Name: e.Name, Namespace: e.Namespace, Production: e.Production, URL: e.URL,
-			Domains: e.Domains, Routing: v1alpha1.Routing(e.Routing),
+			Domains: e.Domains, Routing: v1alpha1.Routing(e.Routing), Drift: string(e.Drift),
 		})
 	}
 	o.Status = appStatusResource(want.Status)

@@ -63,15 +63,16 @@ func (c *Client) createRelease(ctx context.Context, r agent.Release) (*v1alpha1.
 }
 
 // UpdateRelease makes r.Status durable. ErrConflict means that r.Version is old.
-// A change of phase becomes an event too.
+// A change of phase becomes an event too, and so does news of drift.
 func (c *Client) UpdateRelease(ctx context.Context, r agent.Release) (agent.Release, error) {
-	before := c.phase(r)
+	before, o := c.releaseResource(r), releaseResource(r)
+	c.keepMarks(o, recordedMarks(before), r.Number)
 	requestCtx, cancel := bounded(ctx)
 	defer cancel()
 	updated := &v1alpha1.Release{}
 	err := c.clients.custom.Put().Namespace(r.Namespace).Resource(v1alpha1.Releases).Name(releaseName(r)).SubResource("status").
 		VersionedParams(&metav1.UpdateOptions{FieldManager: render.Manager}, c.clients.codec).
-		Body(releaseResource(r)).Do(requestCtx).Into(updated)
+		Body(o).Do(requestCtx).Into(updated)
 	if apierrors.IsConflict(err) {
 		return agent.Release{}, fmt.Errorf("updating release %s: %w", releaseName(r), agent.ErrConflict)
 	}
@@ -80,25 +81,40 @@ func (c *Client) UpdateRelease(ctx context.Context, r agent.Release) (agent.Rele
 	}
 	updated.SetManagedFields(nil)
 	c.releases.wrote(updated)
-	if agent.Phase(updated.Status.Phase) != before {
-		c.events.record(updated, c.now())
+	if before == nil || updated.Status.Phase != before.Status.Phase {
+		c.events.record(phaseEvent(updated, c.now()))
+	}
+	for _, event := range driftEvents(before, updated) {
+		c.events.record(event)
 	}
 	return domainRelease(updated), nil
 }
 
-// phase is the phase of r before a write of this process.
-func (c *Client) phase(r agent.Release) agent.Phase {
-	for _, known := range c.Releases(r.Line) {
-		if known.Number == r.Number {
-			return known.Status.Phase
+// releaseResource is the record of r as this process knows it; nil if there is
+// none.
+func (c *Client) releaseResource(r agent.Release) *v1alpha1.Release {
+	for _, known := range c.releaseResources(r.Line) {
+		if known.Spec.Number == r.Number {
+			return known
 		}
 	}
-	return ""
+	return nil
 }
 
 // Releases returns the kept releases of a line, oldest first, this process's own
 // writes included.
 func (c *Client) Releases(line agent.Line) []agent.Release {
+	var releases []agent.Release
+	for _, o := range c.releaseResources(line) {
+		releases = append(releases, domainRelease(o))
+	}
+	slices.SortFunc(releases, func(a, b agent.Release) int { return cmp.Compare(a.Number, b.Number) })
+	return releases
+}
+
+// releaseResources are the records of a line, this process's own writes included,
+// in no order. They belong to the cache.
+func (c *Client) releaseResources(line agent.Line) []*v1alpha1.Release {
 	found, err := c.informers["Release"].GetIndexer().ByIndex(indexLine, lineKey(line))
 	if err != nil {
 		return nil // the index is there: watch makes it
@@ -107,13 +123,12 @@ func (c *Client) Releases(line agent.Line) []agent.Release {
 	for _, o := range found {
 		cached = append(cached, last(o))
 	}
-	var releases []agent.Release
+	var releases []*v1alpha1.Release
 	for _, o := range c.releases.merge(cached, func(o object) bool { return lineOf(o) == line }) {
 		if release, ok := o.(*v1alpha1.Release); ok {
-			releases = append(releases, domainRelease(release))
+			releases = append(releases, release)
 		}
 	}
-	slices.SortFunc(releases, func(a, b agent.Release) int { return cmp.Compare(a.Number, b.Number) })
 	return releases
 }
 

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/inhaul/inhaul/agent"
@@ -25,7 +26,7 @@ func keepScale(u *unstructured.Unstructured, live *appsv1.Deployment) error {
 }
 
 // scaleBounds reads between which numbers of pods a Deployment may be scaled.
-func scaleBounds(u *unstructured.Unstructured) (low, high int64, scaled bool) {
+func scaleBounds(u metav1.Object) (low, high int64, scaled bool) {
 	from, to, _ := strings.Cut(u.GetAnnotations()[render.AnnotationScale], "-")
 	low, errLow := strconv.ParseInt(from, 10, 32)
 	high, errHigh := strconv.ParseInt(to, 10, 32)

@@ -101,18 +101,39 @@ func (c *Client) send(ctx context.Context, u *unstructured.Unstructured, dryRun 
 	if dryRun {
 		dry = []string{metav1.DryRunAll}
 	}
-	force := true // the intent is the truth: fields that somebody else took come back
-	request := r.client.Patch(types.ApplyPatchType).Name(u.GetName())
-	var options runtime.Object = &metav1.PatchOptions{FieldManager: render.Manager, Force: &force, DryRun: dry}
-	if u.GetKind() == "Job" {
-		request = r.client.Post().SetHeader("Content-Type", runtime.ContentTypeJSON)
-		options = &metav1.CreateOptions{FieldManager: render.Manager, DryRun: dry}
+	if u.GetKind() != "Job" {
+		return c.patch(ctx, r, reference(u), body, patchOptions{kind: types.ApplyPatchType, manager: render.Manager, dryRun: dry})
 	}
 	ctx, cancel := bounded(ctx)
 	defer cancel()
 	result := r.empty()
-	err = request.Namespace(u.GetNamespace()).Resource(r.plural).
-		SpecificallyVersionedParams(options, scheme.ParameterCodec, schema.GroupVersion{Version: "v1"}).
+	err = r.client.Post().SetHeader("Content-Type", runtime.ContentTypeJSON).Namespace(u.GetNamespace()).Resource(r.plural).
+		SpecificallyVersionedParams(&metav1.CreateOptions{FieldManager: render.Manager, DryRun: dry}, scheme.ParameterCodec, metaVersion()).
+		Body(body).Do(ctx).Into(result)
+	return result, err
+}
+
+// metaVersion is the version of the options of every request.
+func metaVersion() schema.GroupVersion { return schema.GroupVersion{Version: "v1"} }
+
+// patchOptions say how an object is patched.
+type patchOptions struct {
+	kind    types.PatchType
+	manager string
+	dryRun  []string
+}
+
+func (c *Client) patch(ctx context.Context, r resource, at agent.Object, body []byte, how patchOptions) (object, error) {
+	options := &metav1.PatchOptions{FieldManager: how.manager, DryRun: how.dryRun}
+	if how.kind == types.ApplyPatchType {
+		force := true // the intent is the truth: fields that somebody else took come back
+		options.Force = &force
+	}
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	result := r.empty()
+	err := r.client.Patch(how.kind).Namespace(at.Namespace).Resource(r.plural).Name(at.Name).
+		SpecificallyVersionedParams(options, scheme.ParameterCodec, metaVersion()).
 		Body(body).Do(ctx).Into(result)
 	return result, err
 }

@@ -5,6 +5,8 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/inhaul/inhaul/agent/render"
@@ -15,7 +17,7 @@ const contentKey = "inhaul.dev/content"
 
 // trim drops from an object, on its way into the cache, what the agent never
 // reads. Deployments, Services, budgets and policies stay whole but for their
-// managed fields: Apply compares them with a dry run.
+// managed fields, of which their mark is left: Apply compares them with a dry run.
 func trim(o any) (any, error) {
 	switch typed := o.(type) {
 	case *corev1.Pod:
@@ -27,8 +29,17 @@ func trim(o any) (any, error) {
 	case *batchv1.Job:
 		return trimJob(typed), nil
 	case *corev1.ConfigMap:
-		typed.Data = map[string]string{contentKey: render.ConfigHash(typed.Data)}
+		if typed.Data[contentKey] == "" {
+			typed.Data = map[string]string{contentKey: render.ConfigHash(typed.Data)}
+		}
 		typed.BinaryData = nil
+		keepMark(typed)
+		return typed, nil
+	case *appsv1.Deployment, *corev1.Service, *policyv1.PodDisruptionBudget, *networkingv1.NetworkPolicy:
+		if typed, ok := o.(metav1.Object); ok {
+			keepMark(typed)
+		}
+		return o, nil
 	}
 	if typed, ok := o.(metav1.Object); ok {
 		typed.SetManagedFields(nil)

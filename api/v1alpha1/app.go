@@ -134,6 +134,12 @@ type Environment struct {
 	// Ingress of the cluster's default class, without TLS of its own.
 	// +optional
 	Routing Routing `json:"routing,omitzero"`
+	// drift is what is done when somebody else changes or deletes what a release
+	// has made: revert puts it back and on record, report puts it on record only.
+	// Absent: revert.
+	// +optional
+	// +kubebuilder:validation:Enum=revert;report
+	Drift string `json:"drift,omitempty"`
 }
 
 // Routing is how the cluster lets traffic in: by an Ingress for every public

@@ -8,6 +8,10 @@ const (
 	MaxLog     = 16 << 10
 	MaxEvents  = 10
 	MaxEvent   = 1024
+
+	MaxDriftFields = 9
+	MaxDriftField  = 512
+	MaxDriftBy     = 256
 )
 
 // ReleaseStatus is how a release goes. Only the agent writes it.
@@ -49,6 +53,12 @@ type ReleaseStatus struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=16384
 	PredeployLog string `json:"predeployLog,omitempty"`
+	// drift is what others have changed or deleted of the release's objects while
+	// it served, newest last.
+	// +optional
+	// +kubebuilder:validation:MaxItems=40
+	// +listType=atomic
+	Drift []Drift `json:"drift,omitempty"`
 	// inventory lists the objects that the release made.
 	// +optional
 	// +kubebuilder:validation:MaxItems=1024
@@ -131,6 +141,40 @@ type Reported struct {
 	CheckRun int64 `json:"checkRun,omitempty"`
 }
 
+// Drift is what somebody else has done to an object of the release, and what was
+// done about it.
+type Drift struct {
+	// object is what was changed or deleted.
+	Object ObjectReference `json:"object"`
+	// fields are those that were not as the release has them.
+	// +optional
+	// +kubebuilder:validation:MaxItems=9
+	// +kubebuilder:validation:items:MaxLength=512
+	// +listType=atomic
+	Fields []string `json:"fields,omitempty"`
+	// by are the field managers that have changed them, where the API server
+	// tells; it does not of what was deleted.
+	// +optional
+	// +kubebuilder:validation:MaxLength=256
+	By string `json:"by,omitempty"`
+	// action is what was done: Reverted, Reported or GivenUp.
+	// +kubebuilder:validation:Enum=Reverted;Reported;GivenUp
+	Action string `json:"action"`
+	// at is when it was found last.
+	At metav1.MicroTime `json:"at"`
+	// since is when it was found first within ten minutes.
+	Since metav1.MicroTime `json:"since"`
+	// times is how often it was found since then.
+	Times int `json:"times"`
+	// until is when a drift that was given up is looked at again.
+	// +optional
+	Until *metav1.MicroTime `json:"until,omitempty"`
+	// refused is why the object cannot be put back.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	Refused string `json:"refused,omitempty"`
+}
+
 // ObjectReference names one Kubernetes object of a release.
 type ObjectReference struct {
 	// apiVersion is the object's group and version.
@@ -146,4 +190,9 @@ type ObjectReference struct {
 	// name is the object's name.
 	// +kubebuilder:validation:MaxLength=253
 	Name string `json:"name"`
+	// mark stands for the fields that the release has written; another one tells
+	// that somebody else has touched them.
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	Mark string `json:"mark,omitempty"`
 }

@@ -88,7 +88,7 @@ func serve(ctx context.Context, s settings, logger *slog.Logger) error {
 			defer counted.Lead()()
 			a := agent.New(agent.Ports{
 				Registry: intents{registry}, Keys: newIssuers(logger), Apps: client, Releases: client, Reader: client,
-				Planner: client, Cluster: client, Predeploys: client, Cleaner: client, Witness: client,
+				Planner: client, Cluster: client, Predeploys: client, Cleaner: client, Drifts: client, Witness: client,
 				Requests: client, Requesters: client, Checks: checks, Meter: counted, Pulse: counted,
 			}, agent.Config{PollInterval: s.pollInterval, Now: time.Now, Logger: logger.With("component", "agent")})
 			ended = a.Run(ctx)
