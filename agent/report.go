@@ -43,7 +43,7 @@ func (r Release) unreported() bool { return r.Status.Reported.Phase != r.checkPh
 
 // waitingPhase is what a check run shows of a rollout that waits out of the
 // ordinary; no release has it as its phase.
-const waitingPhase Phase = "Waiting"
+const waitingPhase = "Waiting"
 
 // checkPhase is the phase as far as a check run tells phases apart.
 func (r Release) checkPhase() Phase {

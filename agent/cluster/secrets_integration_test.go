@@ -19,7 +19,7 @@ import (
 // withSecrets is a release whose web service has secrets, and its worker some
 // that the agent makes.
 func (f *fixture) withSecrets(number int) agent.Release {
-	r := f.release(1)
+	r := f.release(number)
 	r.App.Services[0].Secrets = map[string]string{"DATABASE_URL": "k8s://shop#url", "KEY": "generate://32"}
 	r.App.Services[1].Secrets = map[string]string{"KEY": "generate://32"}
 	return r

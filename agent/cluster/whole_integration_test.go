@@ -28,7 +28,7 @@ import (
 // everything is a release that has an object of every kind: its domain needs an
 // App with routing, its secrets the Secret shop.
 func (f *fixture) everything(number int) agent.Release {
-	r := f.release(1)
+	r := f.release(number)
 	secrets := map[string]string{"REDIS_URL": "k8s://shop#REDIS_URL", "KEY": "generate://32"}
 	run := spec.Command{Shell: "bin/task"}
 	r.App.Services = []spec.Service{
@@ -215,7 +215,7 @@ func TestReplicasOfTheAutoscalerAreKept(t *testing.T) {
 	t.Parallel()
 	f := integration(t)
 	release := func(number int, scale spec.Scale, replicas int) agent.Release {
-		r := f.release(1)
+		r := f.release(number)
 		r.App.Services[0].Scale, r.App.Services[0].Replicas = scale, replicas
 		return f.created(t, r)
 	}
