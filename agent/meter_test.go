@@ -63,10 +63,12 @@ func TestNoDeathCountsAnythingTwice(t *testing.T) {
 	t.Parallel()
 	counts := map[*world]*tally{}
 	dieInEveryCall(t, func(t *testing.T, w *world) map[string]string {
+		t.Helper()
 		counts[w] = newTally()
 		w.meter = counts[w]
 		return story(t, w)
 	}, func(t *testing.T, w *world, _ map[string]string) {
+		t.Helper()
 		c, missing := counts[w], 0
 		for number := 1; number <= 4; number++ {
 			for what, n := range map[string]int{"admissions": c.admitted[number], "verdicts": c.verdicts[number], "reports": c.reported[number]} {
