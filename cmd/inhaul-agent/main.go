@@ -12,7 +12,6 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"syscall"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 	"k8s.io/client-go/rest"
@@ -58,8 +57,9 @@ func serve(ctx context.Context, s settings, logger *slog.Logger) error {
 	if err != nil {
 		return fmt.Errorf("reading the cluster's address: %w", err)
 	}
-	client, err := cluster.New(ctx, config, cluster.Options{
-		Namespace: s.namespace, Logger: logger.With("component", "cluster"), Now: time.Now,
+	chaos := newChaos()
+	client, err := cluster.New(ctx, chaos.onto(config), cluster.Options{
+		Namespace: s.namespace, Logger: logger.With("component", "cluster"), Now: chaos.now,
 	})
 	if err != nil {
 		return err
@@ -81,10 +81,10 @@ func serve(ctx context.Context, s settings, logger *slog.Logger) error {
 		var ended error // why the agent stopped by itself; the process then starts anew
 		err := client.Lead(ctx, s.identity, func(ctx context.Context) {
 			logger.Info("leading", "name", s.identity)
-			a := agent.New(agent.Ports{
+			a := agent.New(chaos.around(agent.Ports{
 				Registry: intents{registry}, Keys: newIssuers(logger), Apps: client, Releases: client, Reader: client,
 				Planner: client, Cluster: client, Predeploys: client, Cleaner: client, Witness: client, Checks: checks,
-			}, agent.Config{PollInterval: s.pollInterval, Now: time.Now, Logger: logger.With("component", "agent")})
+			}), agent.Config{PollInterval: s.pollInterval, Now: chaos.now, Logger: logger.With("component", "agent")})
 			ended = a.Run(ctx)
 		})
 		return errors.Join(err, ended)
