@@ -9,13 +9,18 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/inhaul/inhaul/lab/stage"
 )
 
-// agentCommand works on the agent of a lab.
+// agentCommand works on the agents of a lab.
 type agentCommand struct {
 	labFlags
-	Do string `arg:"" enum:"install,kill,stop" help:"install builds and starts it; kill is kill -9, it starts again; stop ends it."`
+	Do       string `arg:"" enum:"install,kill,stop,status" help:"install builds and starts them; kill sends a signal, and who ends starts again; stop ends them; status lists them."`
+	Replicas int    `help:"install: how many agents." default:"1"`
+	Which    string `help:"kill: leader, all, or a number from 1." default:"leader"`
+	Signal   string `help:"kill: KILL, TERM, STOP or CONT." enum:"KILL,TERM,STOP,CONT" default:"KILL"`
 }
 
 // Run does it.
@@ -26,13 +31,20 @@ func (c *agentCommand) Run(m *machine, ctx *invocation) error {
 	}
 	switch c.Do {
 	case "kill":
-		return s.KillAgent()
+		return s.SignalAgents(ctx, c.Which, unix.SignalNum("SIG"+c.Signal))
 	case "stop":
 		return s.StopAgent(ctx)
+	case "status":
+		replicas, err := s.Agents(ctx)
+		for _, r := range replicas {
+			fmt.Fprintf(m.out, "%s\t%d\t%s\t%s\n", r.Identity, r.PID, r.Health, map[bool]string{true: "leader", false: "standby"}[r.Leads || len(replicas) == 1])
+		}
+		return err
 	}
 	if err := s.Build(ctx); err != nil {
 		return err
 	}
+	s.Replicas = c.Replicas
 	return s.InstallAgent(ctx)
 }
 

@@ -123,7 +123,7 @@ func (d *Demo) chaos(ctx context.Context) func() int {
 				return
 			case <-time.After(time.Duration(2000+random.IntN(8000)) * time.Millisecond):
 			}
-			if err := d.Stage.KillAgent(); err != nil {
+			if err := d.Stage.KillAgent(ctx); err != nil {
 				continue // it is starting again just now
 			}
 			kills++

@@ -51,6 +51,15 @@ func (p Ports) Choose(ctx context.Context) (Ports, error) {
 	return p, nil
 }
 
+// FreePort returns a loopback port that nobody listens on.
+func FreePort(ctx context.Context) (int, error) {
+	l, err := claim(ctx, 0)
+	if err != nil {
+		return 0, err
+	}
+	return l.Addr().(*net.TCPAddr).Port, l.Close()
+}
+
 func claim(ctx context.Context, wanted int) (net.Listener, error) {
 	var config net.ListenConfig
 	if wanted != 0 {

@@ -3,22 +3,14 @@ package stage
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
-	"strconv"
-	"strings"
-	"syscall"
 	"time"
 
 	"github.com/inhaul/inhaul/lab/github"
 	"github.com/inhaul/inhaul/lab/layout"
-	"github.com/inhaul/inhaul/lab/lifecycle"
-	"github.com/inhaul/inhaul/lab/process"
 )
 
 // agentNamespace is where deploy/ installs the agent.
@@ -29,7 +21,7 @@ const agentNamespace = "inhaul"
 func (s *Stage) InCluster() bool { return s.Lab.Mode == layout.Real }
 
 // InstallAgent installs the agent from the manifests in deploy/, and returns
-// when it leads. It may be called again with a newer build.
+// when it runs. It may be called again with a newer build.
 func (s *Stage) InstallAgent(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
 	defer cancel()
@@ -66,7 +58,7 @@ func (s *Stage) overlay(ctx context.Context) (string, error) {
 	}
 	image, replicas := "inhaul-agent:lab", 0
 	if s.InCluster() {
-		replicas = 1
+		replicas = s.replicas()
 		if image, err = s.buildImage(ctx); err != nil {
 			return "", err
 		}
@@ -182,167 +174,4 @@ func (s *Stage) buildImage(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("building the agent's image: no digest in %s", metadata)
 	}
 	return repository + "@" + built.Digest, nil
-}
-
-// startProcess runs the agent beside the cluster with a token of its service
-// account, so that its permissions are those of the manifests.
-func (s *Stage) startProcess(ctx context.Context) error {
-	token, err := s.Kubectl(ctx, "", "-n", agentNamespace, "create", "token", "inhaul-agent", "--duration=24h")
-	if err != nil {
-		return err
-	}
-	config, err := s.Kubectl(ctx, "", "config", "view", "--raw", "--minify", "-o", "json")
-	if err != nil {
-		return err
-	}
-	var kubeconfig map[string]any
-	if err := json.Unmarshal([]byte(config), &kubeconfig); err != nil {
-		return err
-	}
-	users, _ := kubeconfig["users"].([]any)
-	if len(users) != 1 {
-		return errors.New("the lab's kubeconfig has to have one user")
-	}
-	users[0].(map[string]any)["user"] = map[string]any{"token": strings.TrimSpace(token)}
-	data, err := json.Marshal(kubeconfig)
-	if err != nil {
-		return err
-	}
-	if err := os.WriteFile(s.agentKubeconfig(), data, 0o600); err != nil {
-		return err
-	}
-	return s.StartAgent(ctx)
-}
-
-func (s *Stage) agentKubeconfig() string { return s.Lab.Path("stage", "agent.kubeconfig") }
-
-// agentProcess is the name under which the lab remembers what keeps the agent
-// running.
-const agentProcess = "agent"
-
-// StartAgent starts the agent's process, in place of one that runs, and returns
-// when it has started; in a cluster the kubelet does that. It is started again
-// whenever it ends, and ends with the lab.
-func (s *Stage) StartAgent(ctx context.Context) error {
-	if s.InCluster() {
-		return nil
-	}
-	unlock, err := lifecycle.Lock(s.Lab.Dir)
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	table, err := s.endAgent(ctx)
-	if err != nil {
-		return err
-	}
-	p, err := table.Start(process.Spec{
-		Name: agentProcess, Path: s.Self, Log: s.Lab.Log("agent"), Gentle: true,
-		Args: []string{"lab", "supervise", "--pid-file", s.agentPID(), "--", s.Bin("inhaul-agent"), "--kubeconfig", s.agentKubeconfig()},
-		Env: append(s.Environ(),
-			"INHAUL_HEALTH_ADDR=-", "INHAUL_IDENTITY=lab", "INHAUL_GITHUB_API_URL="+s.githubURL(),
-			"INHAUL_GITHUB_APP_ID="+strconv.Itoa(github.AppID), "INHAUL_GITHUB_APP_KEY_FILE="+s.Lab.AppKeyFile(), "INHAUL_NAMESPACE="+agentNamespace,
-			"INHAUL_LOG_LEVEL=debug"),
-	})
-	if err != nil {
-		return err
-	}
-	for {
-		if _, err := os.Stat(s.agentPID()); err == nil {
-			return nil
-		}
-		select {
-		case err := <-p.Exited:
-			return fmt.Errorf("starting the agent: %w; the end of %s:\n%s", err, p.Log, process.Tail(p.Log))
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(20 * time.Millisecond):
-		}
-	}
-}
-
-// agentPID is the file with the agent's process ID; it is there while it runs.
-func (s *Stage) agentPID() string { return s.Lab.Path("stage", "agent.pid") }
-
-// StopAgent ends the agent's process for good.
-func (s *Stage) StopAgent(ctx context.Context) error {
-	if s.InCluster() {
-		return nil
-	}
-	unlock, err := lifecycle.Lock(s.Lab.Dir)
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	_, err = s.endAgent(ctx)
-	return err
-}
-
-// endAgent returns when neither the agent nor what restarts it runs; callers
-// hold the lab's lock.
-func (s *Stage) endAgent(ctx context.Context) (*process.Table, error) {
-	table, err := process.Open(s.Lab.Processes())
-	if err != nil {
-		return nil, err
-	}
-	if err := table.Stop(ctx, false, agentProcess); err != nil {
-		return nil, err
-	}
-	if err := os.Remove(s.agentPID()); err != nil && !errors.Is(err, fs.ErrNotExist) { // of one that was killed
-		return nil, fmt.Errorf("ending the agent: %w", err)
-	}
-	return table, nil
-}
-
-// KillAgent kills the agent with SIGKILL; it is started again by the kubelet or
-// what stands for it. An error says that it does not run just now.
-func (s *Stage) KillAgent() error {
-	pid, err := s.pid()
-	if err != nil {
-		return err
-	}
-	return syscall.Kill(pid, syscall.SIGKILL)
-}
-
-// pid finds the agent. A pod's process is found by its command line among those
-// of the node's cgroup, so that no other process can be meant.
-func (s *Stage) pid() (int, error) {
-	if !s.InCluster() {
-		data, err := os.ReadFile(s.agentPID())
-		if err != nil {
-			return 0, err
-		}
-		pid, err := strconv.Atoi(strings.TrimSpace(string(data)))
-		if err != nil {
-			return 0, err
-		}
-		return pid, isAgent(pid, s.Bin("inhaul-agent"))
-	}
-	entries, err := os.ReadDir("/proc")
-	if err != nil {
-		return 0, err
-	}
-	for _, entry := range entries {
-		pid, err := strconv.Atoi(entry.Name())
-		if err != nil || isAgent(pid, "/inhaul-agent") != nil {
-			continue
-		}
-		cgroup, err := os.ReadFile(filepath.Join("/proc", entry.Name(), "cgroup"))
-		if err == nil && strings.Contains(string(cgroup), layout.Cgroup) {
-			return pid, nil
-		}
-	}
-	return 0, errors.New("the agent does not run just now")
-}
-
-func isAgent(pid int, program string) error {
-	cmdline, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
-	if err != nil {
-		return err
-	}
-	words := strings.Split(string(cmdline), "\x00") // a script's come after its interpreter
-	if !slices.Contains(words[:min(len(words), 2)], program) {
-		return fmt.Errorf("process %d is %q, not the agent", pid, words[0])
-	}
-	return nil
 }

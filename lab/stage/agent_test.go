@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -45,7 +46,7 @@ func newStage(t *testing.T) *Stage {
 	s := &Stage{Lab: lab, Source: t.TempDir(), Self: self, Out: io.Discard}
 	lab.Kubeconfig, lab.Programs.Kubectl = lab.Path("kubeconfig", "admin"), lab.Path("bin", "kubectl")
 	for path, content := range map[string]string{
-		lab.Programs.Kubectl:              "#!/bin/sh\necho '{\"users\": [{}]}'\n",
+		lab.Programs.Kubectl:              "#!/bin/sh\ncase \"$*\" in *lease*) echo lab-2 ;; *) echo '{\"users\": [{}]}' ;; esac\n",
 		s.Bin("inhaul-agent"):             "#!/bin/sh\nwhile :; do sleep 0.05; done\n",
 		lab.AppKeyFile():                  "",
 		lab.CABundle():                    "",
@@ -127,20 +128,67 @@ func TestAKilledAgentStartsAgain(t *testing.T) {
 	if err := s.StartAgent(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	first, err := s.pid()
-	if err != nil {
-		t.Fatal(err)
+	first, err := s.pids()
+	if err != nil || len(first) != 1 {
+		t.Fatalf("got %v, %v, want one process", first, err)
 	}
-	if err := s.KillAgent(); err != nil {
+	if err := s.KillAgent(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	for range 200 {
-		if again, err := s.pid(); err == nil && again != first {
+		if again, err := s.pids(); err == nil && len(again) == 1 && again[0] != first[0] {
 			return
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
 	t.Error("the agent did not start again")
+}
+
+func TestTheLeaderOfTwoIsKilledUnlessSomebodyElseIsNamed(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.Replicas = 2
+	if err := s.StartAgent(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	before := s.agents(t, 0)
+	if err := s.KillAgent(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	after := s.agents(t, before[1].PID)
+	if before[0].Identity != "lab" || before[1].Identity != "lab-2" || !before[1].Leads || before[0].Leads {
+		t.Errorf("got %+v, want lab, and lab-2 that leads", before)
+	}
+	if before[0].Health == before[1].Health || before[0].Health == "" {
+		t.Errorf("got the health listeners %q and %q, want two", before[0].Health, before[1].Health)
+	}
+	if after[0].PID != before[0].PID || after[1].PID == before[1].PID {
+		t.Errorf("got %+v after %+v, want the leader alone to have started again", after, before)
+	}
+	if err := s.SignalAgents(t.Context(), "1", syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	if last := s.agents(t, after[0].PID); last[0].PID == after[0].PID || last[1].PID != after[1].PID {
+		t.Errorf("got %+v after %+v, want the first alone to have started again", last, after)
+	}
+	if err := s.SignalAgents(t.Context(), "3", syscall.SIGKILL); err == nil {
+		t.Error("got no error for an agent that there is not")
+	}
+}
+
+// agents waits until both agents of the stage run, and the process killed does
+// not any more.
+func (s *Stage) agents(t *testing.T, killed int) []Replica {
+	t.Helper()
+	for range 500 {
+		replicas, err := s.Agents(t.Context())
+		if err == nil && len(replicas) == 2 && !slices.ContainsFunc(replicas, func(r Replica) bool { return r.PID == killed }) {
+			return replicas
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Fatal("the two agents did not start")
+	return nil
 }
 
 func TestDownEndsTheAgentToo(t *testing.T) {
@@ -168,7 +216,7 @@ func TestAnAgentThatIsStoppedStaysStopped(t *testing.T) {
 		if err := s.StartAgent(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		_ = s.KillAgent() // it may be starting just now
+		_ = s.KillAgent(t.Context()) // it may be starting just now
 		if err := s.StopAgent(t.Context()); err != nil {
 			t.Fatal(err)
 		}

@@ -28,6 +28,8 @@ type Stage struct {
 	Self   string // path of the lab's program
 	Out    io.Writer
 	Now    func() time.Time
+
+	Replicas int // how many agents InstallAgent and StartAgent start; zero is one
 }
 
 // Bin is where the programs under test are.
