@@ -47,18 +47,20 @@ type Agent struct {
 	config  Config
 	log     *slog.Logger
 	lines   *turns[Line]
-	reports *turns[string] // by app
+	reports *turns[target]
+	slots   chan struct{} // one for each report that is under way
 
 	mu      sync.Mutex
 	seen    map[string]time.Time // tags that wait for a key, by when they were first seen
 	spurned map[string]bool      // tags that were refused and leave no mark, "app tag"
+	greens  map[target]string    // intents whose checks are being turned green
 	failing map[Line]failure     // releases whose objects could not be written, by when that was first seen
 }
 
 // New is an agent over the given ports.
 func New(ports Ports, config Config) *Agent {
 	return &Agent{
-		Ports: ports, config: config, log: config.Logger,
+		Ports: ports, config: config, log: config.Logger, slots: make(chan struct{}, reportsAtOnce), greens: map[target]string{},
 		seen: map[string]time.Time{}, spurned: map[string]bool{}, failing: map[Line]failure{},
 	}
 }
@@ -69,8 +71,8 @@ func (a *Agent) Run(ctx context.Context) error {
 	a.lines = newTurns(ctx, a.reconcile, func(l Line, err error, wait time.Duration) {
 		a.log.Warn("deploying again after an error", "environment", l.Environment, "name", l.App, "error", err, "duration", wait)
 	})
-	a.reports = newTurns(ctx, a.report, func(app string, err error, wait time.Duration) {
-		a.log.Warn("reporting again after an error", "name", app, "error", err, "duration", wait)
+	a.reports = newTurns(ctx, a.report, func(to target, err error, wait time.Duration) {
+		a.log.Warn("reporting again after an error", "name", to.app, "repository", to.repository, "error", err, "duration", wait)
 	})
 	watched := newTurns(ctx, a.watchApp, func(app string, err error, wait time.Duration) {
 		a.log.Error("polling again after an error", "name", app, "error", err, "duration", wait)
@@ -100,7 +102,7 @@ func (a *Agent) Run(ctx context.Context) error {
 					return errors.New("watching releases: the cache was closed")
 				}
 				a.lines.wake(line, a.overtaken(line))
-				a.reports.wake(line.App, false)
+				a.wakeReports(line)
 			case <-tick.C:
 				polled = true
 			}
@@ -111,9 +113,20 @@ func (a *Agent) Run(ctx context.Context) error {
 // resume gives every line of the app a turn after a start.
 func (a *Agent) resume(app App) {
 	for _, environment := range app.Environments {
-		a.lines.wake(Line{App: app.Name, Environment: environment.Name}, false)
+		line := Line{App: app.Name, Environment: environment.Name}
+		a.lines.wake(line, false)
+		a.wakeReports(line)
 	}
-	a.reports.wake(app.Name, false)
+	a.remind(app)
+}
+
+// remind gives every refusal of the app that is yet to be reported a turn.
+func (a *Agent) remind(app App) {
+	for _, r := range app.Status.Refusals {
+		if r.unreported() {
+			a.reports.remind(r.target())
+		}
+	}
 }
 
 // overtaken reports whether more than one release of the line is under way: the

@@ -61,7 +61,10 @@ func (r Release) summary() string {
 		b.WriteString(r.aftermath())
 		fmt.Fprintf(&b, "Next: %s.\n\n", cause.Next)
 	}
-	if r.Status.Phase == Superseded {
+	switch {
+	case r.Status.Phase == Superseded && !r.Status.At(StepReady).IsZero():
+		fmt.Fprintf(&b, "It was live, and `%s` took its place before this could be said here. Nothing to do.\n\n", short(r.Status.SupersededBy))
+	case r.Status.Phase == Superseded:
 		fmt.Fprintf(&b, "Superseded by `%s`, which is newer. Nothing to do.\n\n", short(r.Status.SupersededBy))
 	}
 	if r.Note != "" {

@@ -42,9 +42,7 @@ func (a *Agent) watchApp(ctx context.Context, name string) error {
 	if err := a.problem(ctx, app, nil); err != nil {
 		return err
 	}
-	if slices.ContainsFunc(app.Status.Refusals, Refusal.unreported) {
-		a.reports.wake(app.Name, false)
-	}
+	a.remind(app)
 	noticed := a.now()
 	var failures []error
 	for _, notice := range a.news(app, notices, noticed) {

@@ -34,7 +34,9 @@ func (a *Agent) refuse(ctx context.Context, r Refusal, issuedAt time.Time) error
 	if err != nil {
 		return fmt.Errorf("recording a refusal on App %s: %w", r.Line.App, err)
 	}
-	a.reports.wake(r.Line.App, false)
+	if r.unreported() {
+		a.reports.wake(r.target(), false)
+	}
 	return nil
 }
 

@@ -4,12 +4,22 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"time"
 )
 
 const (
-	reportTimeout = 5 * time.Minute // for one check run, waits for rate limits included
+	// reportTimeout is for one check run: two requests with their retries, of 10 s
+	// each try. What takes longer hangs.
+	reportTimeout = time.Minute
+
+	// reportsAtOnce is how many check runs are being written at the same time. One
+	// that hangs takes part of one of them, so that it takes dozens of dead
+	// repositories to slow the others down. GitHub allows 100 requests at once.
+	//
+	// https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api#about-secondary-rate-limits
+	reportsAtOnce = 16
 
 	// reportAge is when GitHub itself gives a check run up that is not completed.
 	//
@@ -17,8 +27,18 @@ const (
 	reportAge = 14 * 24 * time.Hour
 )
 
+// target is what reports take turns by: one that is stuck delays no other.
+type target struct {
+	app        string
+	repository string // owner/name on GitHub
+}
+
+func (r Release) target() target { return target{r.Line.App, r.Source.Repository} }
+func (r Refusal) target() target { return target{r.Line.App, r.Repository} }
+
 // unreported reports whether the check on the commit shows another phase, and
-// nobody has given up on that. This and the durable status are the outbox.
+// nobody has given up on that. This and the durable status are the outbox. What
+// has succeeded is asked for as late shows it.
 func (r Release) unreported() bool { return r.Status.Reported.Phase != r.checkPhase() }
 
 // checkPhase is the phase as far as a check run tells phases apart.
@@ -33,36 +53,100 @@ func (r Release) checkPhase() Phase {
 	return r.Status.Phase
 }
 
+// late is r as a check may show it now, where releases are all of its line. A
+// check turns green while its commit serves, or never: what has succeeded unsaid,
+// and has been overtaken by another success since, is shown as superseded. What
+// is green already stays so.
+func (r Release) late(releases []Release) Release {
+	if r.Status.Phase != Succeeded || r.Status.Reported.Phase == Succeeded {
+		return r
+	}
+	i := slices.IndexFunc(releases, func(other Release) bool { return other.Number > r.Number && other.Status.Phase == Succeeded })
+	if i < 0 {
+		return r
+	}
+	by := releases[i].deployed(releases)
+	lived := releases[i].Status.At(StepVerdict).Sub(r.Status.At(StepVerdict)).Round(100 * time.Millisecond)
+	r.Status.Phase, r.Status.SupersededBy = Superseded, by
+	r.Status.Message = fmt.Sprintf("Was live for %s, then superseded by %s", lived, short(by))
+	return r
+}
+
 func (r Refusal) unreported() bool { return r.Repository != "" && !r.Reported }
 
-// report brings every check run of the app in step with what is durable. It
-// runs at least once per change; the check run's external ID makes it
-// idempotent.
-func (a *Agent) report(ctx context.Context, name string) error {
-	app, found := a.app(name)
+// wakeReports gives every target of the line that is out of step a turn. A check
+// that is being turned green for a commit which no longer serves is interrupted.
+func (a *Agent) wakeReports(line Line) {
+	releases := a.Reader.Releases(line)
+	for _, r := range releases {
+		if now := r.late(releases); now.unreported() {
+			a.reports.wake(r.target(), now.Status.Phase != Succeeded && a.isGreening(r))
+		}
+	}
+}
+
+// greening notes that the check of r is being turned green, until the result is
+// called. One target does one thing at a time.
+func (a *Agent) greening(r Release) (done func()) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.greens[r.target()] = r.Intent
+	return func() {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		delete(a.greens, r.target())
+	}
+}
+
+func (a *Agent) isGreening(r Release) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.greens[r.target()] == r.Intent
+}
+
+// report brings the check runs of one target in step with what is durable. It
+// runs at least once per change; the check run's external ID makes it idempotent.
+func (a *Agent) report(ctx context.Context, to target) error {
+	app, found := a.app(to.app)
 	if !found || a.Checks == nil {
 		return nil
 	}
-	var failures []error
+	var due []func(context.Context) error
 	for _, environment := range app.Environments {
-		for _, r := range a.Reader.Releases(Line{App: name, Environment: environment.Name}) {
-			if !r.unreported() {
-				continue
-			}
-			if err := a.reportRelease(ctx, r, environment); err != nil {
-				failures = append(failures, fmt.Errorf("reporting release %d of %s: %w", r.Number, r.Line, err))
+		releases := a.Reader.Releases(Line{App: to.app, Environment: environment.Name})
+		for _, r := range releases {
+			if r.target() == to && r.late(releases).unreported() {
+				due = append(due, func(ctx context.Context) error { return a.reportRelease(ctx, r, environment) })
 			}
 		}
 	}
 	for _, r := range app.Status.Refusals {
-		if !r.unreported() {
-			continue
+		if r.target() == to && r.unreported() {
+			due = append(due, func(ctx context.Context) error { return a.reportRefusal(ctx, r) })
 		}
-		if err := a.reportRefusal(ctx, r); err != nil {
-			failures = append(failures, fmt.Errorf("reporting the refusal of %s: %w", r.Tag, err))
+	}
+	// In any order: what hangs must not be in the way of the others every time.
+	rand.Shuffle(len(due), func(i, j int) { due[i], due[j] = due[j], due[i] })
+	var failures []error
+	for _, do := range due {
+		err := a.inSlot(ctx, do)
+		failures = append(failures, err)
+		if errors.Is(err, context.DeadlineExceeded) { // it hangs: the rest would too
+			break
 		}
 	}
 	return errors.Join(failures...)
+}
+
+// inSlot does one report once fewer than reportsAtOnce are under way.
+func (a *Agent) inSlot(ctx context.Context, do func(context.Context) error) error {
+	select {
+	case a.slots <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-a.slots }()
+	return do(ctx)
 }
 
 // show makes the check run look like check, which is about something of the time
@@ -81,22 +165,42 @@ func (a *Agent) show(ctx context.Context, line Line, check Check, since time.Tim
 	return id, err == nil, err
 }
 
+// reportRelease shows r as it is, and writes down that it did.
 func (a *Agent) reportRelease(ctx context.Context, r Release, environment Environment) error {
-	id, shown, err := a.show(ctx, r.Line, r.check(environment, a.Apps.Apps()), r.IssuedAt)
-	if err != nil {
-		return err
+	for {
+		now := r.late(a.Reader.Releases(r.Line))
+		done := func() {}
+		if now.Status.Phase == Succeeded {
+			done = a.greening(r)
+		}
+		id, shown, err := a.show(ctx, r.Line, now.check(environment, a.Apps.Apps()), r.IssuedAt)
+		done()
+		if err != nil {
+			return fmt.Errorf("reporting release %d of %s: %w", r.Number, r.Line, err)
+		}
+		if phase := now.checkPhase(); r.late(a.Reader.Releases(r.Line)).checkPhase() == phase {
+			return a.recordReport(ctx, r, Reported{Phase: phase, CheckRun: id}, shown)
+		}
+		r.Status.Reported.CheckRun = id // overtaken while it was being turned green
 	}
-	phase := r.checkPhase()
+}
+
+// recordReport makes durable what the check of r shows, or would if it could be
+// shown.
+func (a *Agent) recordReport(ctx context.Context, r Release, reported Reported, shown bool) error {
 	// Whatever happened to the release meanwhile, this much is reported.
 	for {
 		r.Status.Timeline = slices.Clone(r.Status.Timeline)
-		r.Status.Reported = Reported{Phase: phase, CheckRun: id}
-		if shown && phase.Terminal() {
+		r.Status.Reported = reported
+		if shown && reported.Phase.Terminal() {
 			r.Status.Reach(StepReported, a.now())
 		}
 		_, err := a.Releases.UpdateRelease(ctx, r)
+		if err == nil {
+			return nil
+		}
 		if !errors.Is(err, ErrConflict) {
-			return err
+			return fmt.Errorf("writing that release %d of %s is reported: %w", r.Number, r.Line, err)
 		}
 		if r, err = a.reread(ctx, r); err != nil {
 			return err
@@ -106,7 +210,7 @@ func (a *Agent) reportRelease(ctx context.Context, r Release, environment Enviro
 
 func (a *Agent) reportRefusal(ctx context.Context, r Refusal) error {
 	if _, _, err := a.show(ctx, r.Line, r.check(a.Apps.Apps()), r.At); err != nil {
-		return err
+		return fmt.Errorf("reporting the refusal of %s: %w", r.Tag, err)
 	}
 	return a.Apps.UpdateApp(ctx, r.Line.App, func(s *AppStatus) {
 		for i := range s.Refusals {

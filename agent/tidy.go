@@ -95,7 +95,7 @@ func (a *Agent) kept(app App, releases []Release, good *Release) map[int]bool {
 	for i, r := range releases {
 		recent := i >= len(releases)-max(app.History, 1)
 		replayable := a.now().Sub(r.IssuedAt) < intent.MaxClockSkew+time.Minute
-		unreported := a.Checks != nil && r.unreported()
+		unreported := a.Checks != nil && r.late(releases).unreported()
 		if recent || replayable || r.Number == good.Number || unreported {
 			keep[r.Number] = true
 		}

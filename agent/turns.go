@@ -37,6 +37,27 @@ func newTurns[K comparable](ctx context.Context, job func(context.Context, K) er
 	return &turns[K]{ctx: ctx, job: job, fail: fail, running: map[K]*turn{}}
 }
 
+// remind gives key a turn, but where it waits between tries that wait goes on.
+func (t *turns[K]) remind(key K) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.ctx.Err() == nil {
+		t.next(key)
+	}
+}
+
+// next is the turn that key has yet to get; callers hold the lock.
+func (t *turns[K]) next(key K) *turn {
+	current := t.running[key]
+	if current == nil {
+		current = &turn{wake: make(chan struct{}, 1)}
+		t.running[key] = current
+		t.group.Go(func() { t.run(key, current) })
+	}
+	current.again = true
+	return current
+}
+
 // wake gives key a turn. With interrupt the job that is running for it is
 // cancelled first: its work is out of date.
 func (t *turns[K]) wake(key K, interrupt bool) {
@@ -45,13 +66,7 @@ func (t *turns[K]) wake(key K, interrupt bool) {
 	if t.ctx.Err() != nil {
 		return
 	}
-	current := t.running[key]
-	if current == nil {
-		current = &turn{wake: make(chan struct{}, 1)}
-		t.running[key] = current
-		t.group.Go(func() { t.run(key, current) })
-	}
-	current.again = true
+	current := t.next(key)
 	select {
 	case current.wake <- struct{}{}:
 	default:

@@ -50,6 +50,7 @@ type world struct {
 	onWatch func(Release, *ServiceObservation)
 	onMake  func(Release) error
 	onShow  func(Check) error
+	onSend  func(context.Context, Check) error // as onShow, and may hang
 }
 
 var errDead = errors.New("the agent is dead")
@@ -88,7 +89,7 @@ func (w *world) publish(tb testing.TB, r run) {
 	defer w.mu.Unlock()
 	tag := strconv.Itoa(len(w.notices))
 	w.envelopes[tag] = data
-	w.notices = append(w.notices, Notice{Tag: tag, Environment: "production", IssuedAt: r.issuedAt, DigestPrefix: prefix(digest)})
+	w.notices = append(w.notices, Notice{Tag: tag, Environment: r.statement().Predicate.Environment, IssuedAt: r.issuedAt, DigestPrefix: prefix(digest)})
 }
 
 func (w *world) List(ctx context.Context, repository string) (all []Notice, err error) {
@@ -242,6 +243,11 @@ func (w *world) Testimony(context.Context, Release, Cause) (string, []string) {
 func (w *world) Show(ctx context.Context, c Check) (id int64, err error) {
 	if w.onShow != nil {
 		if err := w.onShow(c); err != nil {
+			return 0, err
+		}
+	}
+	if w.onSend != nil {
+		if err := w.onSend(ctx, c); err != nil {
 			return 0, err
 		}
 	}

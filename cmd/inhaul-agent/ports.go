@@ -79,6 +79,10 @@ func (i *issuers) Refresh(ctx context.Context, issuer string) (jose.JSONWebKeySe
 	return i.of(issuer).Refresh(ctx)
 }
 
+// maxLimitWait is how long a report waits for GitHub's rate limit in its place.
+// After that it makes room for reports of other accounts, and comes back.
+const maxLimitWait = 5 * time.Second
+
 // checks are check runs as the agent sees them.
 type checks struct{ client *github.Client }
 
@@ -96,6 +100,7 @@ func newChecks(s settings, logger *slog.Logger) (agent.Checks, error) {
 	}
 	client, err := github.NewApp(github.AppConfig{
 		BaseURL: s.githubURL, AppID: s.githubAppID, PrivateKey: key, Logger: logger.With("component", "github"), Now: time.Now,
+		Pace: github.Pace{MaxWait: maxLimitWait},
 	})
 	if err != nil {
 		return nil, err

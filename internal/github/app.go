@@ -65,7 +65,10 @@ type app struct {
 	id          int64
 	signer      jose.Signer
 	permissions map[string]string
-	fetching    gate // one look-up or new token at a time
+	// One look-up at a time of a repository, and one new token of an installation: a repository that GitHub does not
+	// answer for keeps no other one waiting.
+	looking gates[string]
+	making  gates[int64]
 
 	mu            sync.Mutex
 	installations map[string]int64 // by repository
@@ -87,27 +90,37 @@ func newApp(c *Client, cfg AppConfig) (*app, error) {
 		permissions = map[string]string{"checks": "write", "metadata": "read"}
 	}
 	return &app{
-		client: c, id: cfg.AppID, signer: signer, permissions: permissions, fetching: newGate(),
+		client: c, id: cfg.AppID, signer: signer, permissions: permissions,
 		installations: map[string]int64{}, tokens: map[int64]installationToken{},
 	}, nil
 }
 
-func (a *app) token(ctx context.Context, repository string) (string, error) {
-	if token, ok := a.cached(repository); ok {
-		return token, nil
-	}
-	if err := a.fetching.enter(ctx); err != nil {
-		return "", fmt.Errorf("waiting for an installation token: %w", err)
-	}
-	defer a.fetching.leave()
-	if token, ok := a.cached(repository); ok { // somebody else fetched it meanwhile
-		return token, nil
-	}
-	bearer, err := a.jwt()
+func (a *app) token(ctx context.Context, repository string) (string, int64, error) {
+	installation, err := a.installation(ctx, repository)
 	if err != nil {
-		return "", err
+		return "", 0, err
 	}
-	installation, err := a.installation(ctx, repository, bearer)
+	if token, ok := a.cached(installation); ok {
+		return token, installation, nil
+	}
+	making := a.making.of(installation)
+	if err := making.enter(ctx); err != nil {
+		return "", 0, fmt.Errorf("waiting for an installation token: %w", err)
+	}
+	defer making.leave()
+	if token, ok := a.cached(installation); ok { // somebody else fetched it meanwhile
+		return token, installation, nil
+	}
+	token, err := a.fetch(ctx, installation)
+	if err != nil {
+		a.forget(repository)
+		return "", 0, fmt.Errorf("making an installation token for %s: %w", repository, err)
+	}
+	return token, installation, nil
+}
+
+func (a *app) fetch(ctx context.Context, installation int64) (string, error) {
+	bearer, err := a.jwt()
 	if err != nil {
 		return "", err
 	}
@@ -115,11 +128,10 @@ func (a *app) token(ctx context.Context, repository string) (string, error) {
 	path := "/app/installations/" + strconv.FormatInt(installation, 10) + "/access_tokens"
 	body := map[string]any{"permissions": a.permissions}
 	if err := a.client.do(ctx, call{method: http.MethodPost, path: path, bearer: bearer, body: body}, &made); err != nil {
-		a.forget(repository)
-		return "", fmt.Errorf("making an installation token for %s: %w", repository, err)
+		return "", err
 	}
 	if made.Token == "" {
-		return "", fmt.Errorf("making an installation token for %s: GitHub's answer has no token", repository)
+		return "", errors.New("GitHub's answer has no token")
 	}
 	a.mu.Lock()
 	a.tokens[installation] = made
@@ -127,10 +139,10 @@ func (a *app) token(ctx context.Context, repository string) (string, error) {
 	return made.Token, nil
 }
 
-func (a *app) cached(repository string) (string, bool) {
+func (a *app) cached(installation int64) (string, bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	token, ok := a.tokens[a.installations[repository]]
+	token, ok := a.tokens[installation]
 	if !ok || a.client.now().After(token.ExpiresAt.Add(-tokenMargin)) {
 		return "", false
 	}
@@ -156,14 +168,30 @@ func (a *app) forget(repository string) {
 	delete(a.installations, repository)
 }
 
-func (a *app) installation(ctx context.Context, repository, bearer string) (int64, error) {
+func (a *app) known(repository string) (int64, bool) {
 	a.mu.Lock()
+	defer a.mu.Unlock()
 	id, known := a.installations[repository]
-	a.mu.Unlock()
-	if known {
+	return id, known
+}
+
+func (a *app) installation(ctx context.Context, repository string) (int64, error) {
+	if id, known := a.known(repository); known {
 		return id, nil
 	}
 	path, err := repositoryPath(repository)
+	if err != nil {
+		return 0, err
+	}
+	looking := a.looking.of(repository)
+	if err := looking.enter(ctx); err != nil {
+		return 0, fmt.Errorf("waiting for the GitHub App's installation in %s: %w", repository, err)
+	}
+	defer looking.leave()
+	if id, known := a.known(repository); known { // somebody else found it meanwhile
+		return id, nil
+	}
+	bearer, err := a.jwt()
 	if err != nil {
 		return 0, err
 	}

@@ -3,7 +3,7 @@
 //
 // Start with [NewApp] in the cluster or [NewToken] in a workflow, then [Client.UpsertCheckRun] and
 // [Client.FindCheckRun]. Promises: one retry layer; GitHub's rate limits are obeyed and a long one is handed back as
-// [RateLimitedError]; writes are serialised; a write that got no answer is looked up before it is done again; no
+// [RateLimitedError]; the writes of one installation are serialised; a write that got no answer is looked up before it is done again; no
 // token is ever in an error.
 package github
 
@@ -31,7 +31,8 @@ const (
 	requestTimeout = 10 * time.Second
 )
 
-// Client is GitHub's REST API behind one credential. It is safe for concurrent use; writes wait for each other.
+// Client is GitHub's REST API behind one credential. It is safe for concurrent use; the writes of one
+// installation wait for each other.
 type Client struct {
 	base       *url.URL
 	http       *http.Client
@@ -39,9 +40,9 @@ type Client struct {
 	logger     *slog.Logger
 	now        func() time.Time
 	pace       Pace
-	limit      rateLimit
+	lanes      lanes
 	etags      etagCache
-	writes     writeGate
+	meter      Meter
 
 	// appID is the App that this client writes as; 0 means the workflow's own App (GITHUB_TOKEN).
 	appID int64
@@ -83,7 +84,21 @@ type AppConfig struct {
 	Logger      *slog.Logger
 	Now         func() time.Time
 	Pace        Pace
+	Meter       Meter // nil: nobody counts
 }
+
+// Meter counts what GitHub answers. It is called at every try, concurrently.
+type Meter interface {
+	// Answered is told the HTTP status of an answer; 0 where none came.
+	Answered(status int)
+	// Limited is told how long GitHub wants no request.
+	Limited(wait time.Duration)
+}
+
+type unmetered struct{}
+
+func (unmetered) Answered(int)          {}
+func (unmetered) Limited(time.Duration) {}
 
 // TokenConfig says which ready-made token to use, for example a workflow's GITHUB_TOKEN.
 type TokenConfig struct {
@@ -109,6 +124,9 @@ func NewApp(cfg AppConfig) (*Client, error) {
 	}
 	c.logger, c.now, c.pace = orDiscard(cfg.Logger), orWallClock(cfg.Now), cfg.Pace.withDefaults()
 	c.appID = cfg.AppID
+	if cfg.Meter != nil {
+		c.meter = cfg.Meter
+	}
 	c.credential, err = newApp(c, cfg)
 	return c, err
 }
@@ -135,7 +153,7 @@ func newClient(baseURL string, from *http.Client) (*Client, error) {
 	if err != nil || base.Host == "" || (base.Scheme != "https" && base.Scheme != "http") {
 		return nil, fmt.Errorf("GitHub API address %q: want https://host/path", baseURL)
 	}
-	c := &Client{base: base, writes: newWriteGate()}
+	c := &Client{base: base, meter: unmetered{}}
 	c.http = boundedHTTP(from)
 	c.http.CheckRedirect = c.stayOnHost
 	return c, nil

@@ -2,6 +2,7 @@ package github
 
 import (
 	"context"
+	"sync"
 	"time"
 )
 
@@ -21,6 +22,28 @@ func (g gate) enter(ctx context.Context) error {
 
 func (g gate) leave() { <-g }
 
+// gates are gates by key.
+type gates[K comparable] struct {
+	mu  sync.Mutex
+	all map[K]gate
+}
+
+func (g *gates[K]) of(key K) gate {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.all == nil {
+		g.all = map[K]gate{}
+	}
+	if g.all[key] == nil {
+		g.all[key] = newGate()
+	}
+	return g.all[key]
+}
+
+// maxHold is how long one write keeps the others waiting. One that takes longer hangs, and a repository that hangs must
+// not hold up the others of its account: GitHub's own writes take well under a second.
+const maxHold = 2 * time.Second
+
 // writeGate serialises writes and keeps them apart.
 type writeGate struct {
 	gate
@@ -29,26 +52,30 @@ type writeGate struct {
 
 func newWriteGate() writeGate { return writeGate{gate: newGate(), last: new(time.Time)} }
 
-// enter returns when no other write is under way and spacing has passed since the last one.
-func (g writeGate) enter(ctx context.Context, now time.Time, spacing time.Duration) error {
+// enter returns when no other write is under way and spacing has passed since the last one. The gate is held until the
+// result is called, which may be done more than once, or for maxHold.
+func (g writeGate) enter(ctx context.Context, now func() time.Time, spacing time.Duration) (leave func(), err error) {
 	if err := g.gate.enter(ctx); err != nil {
-		return err
-	}
-	if g.last.IsZero() {
-		return nil
+		return nil, err
 	}
 	// A clock that was set back must not hold writes for longer than one spacing.
-	wait := min(spacing-now.Sub(*g.last), spacing)
+	wait := min(spacing-now().Sub(*g.last), spacing)
+	if g.last.IsZero() {
+		wait = 0
+	}
 	if err := pause(ctx, wait); err != nil {
 		g.gate.leave()
-		return err
+		return nil, err
 	}
-	return nil
-}
-
-func (g writeGate) leave(now time.Time) {
-	*g.last = now
-	g.gate.leave()
+	var once sync.Once
+	end := func() {
+		once.Do(func() {
+			*g.last = now()
+			g.gate.leave()
+		})
+	}
+	timer := time.AfterFunc(maxHold, end)
+	return func() { timer.Stop(); end() }, nil
 }
 
 // pause waits for d or for the end of ctx, whichever comes first.

@@ -16,8 +16,8 @@ import (
 
 // credential is who a request is sent as.
 type credential interface {
-	// token is valid for repository ("owner/name").
-	token(ctx context.Context, repository string) (string, error)
+	// token is valid for repository ("owner/name"), under the installation that GitHub counts its requests by.
+	token(ctx context.Context, repository string) (token string, installation int64, err error)
 	// rejected notes that GitHub answered 401 to token and says whether a new one might be accepted.
 	rejected(repository, token string) bool
 }
@@ -25,8 +25,10 @@ type credential interface {
 // fixedToken is a credential that somebody else made, and that cannot be renewed.
 type fixedToken string
 
-func (t fixedToken) token(context.Context, string) (string, error) { return string(t), nil }
-func (fixedToken) rejected(string, string) bool                    { return false }
+func (t fixedToken) token(context.Context, string) (string, int64, error) {
+	return string(t), ownLane, nil
+}
+func (fixedToken) rejected(string, string) bool { return false }
 
 // call is one request to the API.
 type call struct {
@@ -43,15 +45,15 @@ func (cl call) write() bool { return cl.method != http.MethodGet && cl.bearer ==
 
 // do sends cl and decodes the answer into out. A rejected token is renewed once.
 func (c *Client) do(ctx context.Context, cl call, out any) error {
-	token := cl.bearer
+	token, installation := cl.bearer, int64(ownLane)
 	for renewed := false; ; renewed = true {
 		if cl.bearer == "" {
 			var err error
-			if token, err = c.credential.token(ctx, cl.repository); err != nil {
+			if token, installation, err = c.credential.token(ctx, cl.repository); err != nil {
 				return err
 			}
 		}
-		body, err := c.send(ctx, cl, token)
+		body, err := c.send(ctx, cl, token, c.lanes.of(installation))
 		if err == nil {
 			return decode(cl, body, out)
 		}
@@ -73,22 +75,17 @@ func decode(cl call, body []byte, out any) error {
 	return nil
 }
 
-// send waits for its turn, sends cl with its retries, and returns the body of a 2xx answer.
-func (c *Client) send(ctx context.Context, cl call, token string) ([]byte, error) {
-	if cl.write() {
-		if err := c.writes.enter(ctx, c.now(), c.pace.WriteSpacing); err != nil {
-			return nil, fmt.Errorf("%s %s: waiting for other writes: %w", cl.method, cl.path, err)
+// send waits for its turn in the lane, sends cl with its retries, and returns the body of a 2xx answer.
+func (c *Client) send(ctx context.Context, cl call, token string, in *lane) ([]byte, error) {
+	t := &tries{client: c, lane: in, write: cl.write(), recheck: cl.recheck}
+	if err := t.enter(ctx); err != nil {
+		if limited, ok := errors.AsType[*RateLimitedError](err); ok {
+			return nil, limited
 		}
-		defer func() { c.writes.leave(c.now()) }()
+		return nil, fmt.Errorf("%s %s: waiting for its turn: %w", cl.method, cl.path, err)
 	}
-	blocked := c.limit.remaining(c.now())
-	if blocked > c.pace.MaxWait {
-		return nil, &RateLimitedError{RetryAfter: blocked}
-	}
-	if err := pause(ctx, blocked); err != nil {
-		return nil, fmt.Errorf("%s %s: waiting for the rate limit: %w", cl.method, cl.path, err)
-	}
-	return c.exchange(ctx, cl, token, &tries{client: c, write: cl.write(), recheck: cl.recheck, waited: blocked})
+	defer t.done()
+	return c.exchange(ctx, cl, token, t)
 }
 
 func (c *Client) exchange(ctx context.Context, cl call, token string, t *tries) ([]byte, error) {

@@ -34,8 +34,7 @@ const (
 	maxPeekBytes = 64 << 10
 )
 
-// rateLimit is what GitHub last said about waiting. It is shared by all calls of a client, because to go on while
-// limited can get an integration banned.
+// rateLimit is what GitHub last said about waiting.
 type rateLimit struct {
 	mu      sync.Mutex
 	until   time.Time // no request before this
@@ -64,10 +63,22 @@ func (l *rateLimit) observe(resp *http.Response, now time.Time) (wait time.Durat
 		wait = min(minSecondaryWait<<min(l.strikes, 8), maxSecondaryWait)
 		l.strikes++
 	}
-	if until := now.Add(wait); until.After(l.until) {
-		l.until = until
-	}
+	l.until = later(l.until, now.Add(wait))
 	return wait, true
+}
+
+// hold lets no request through before until.
+func (l *rateLimit) hold(until time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.until = later(l.until, until)
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
 }
 
 // statedWait reads GitHub's headers in the order that its documentation gives.
@@ -126,7 +137,9 @@ func peek(resp *http.Response) string {
 // tries is the retry policy of one request: what to do after each answer, and how long to wait before the next.
 type tries struct {
 	client *Client
+	lane   *lane
 	write  bool
+	leave  func() // lets the next write in; nil before the first try of a write
 	// recheck runs before a try that follows an answer lost on the way; its error ends the request.
 	recheck func(context.Context) error
 
@@ -162,7 +175,9 @@ func answerOrError(resp *http.Response, err error, _ int) (*http.Response, error
 }
 
 func (t *tries) check(ctx context.Context, resp *http.Response, err error) (bool, error) {
+	t.done()
 	t.next, t.limited, t.lost = 0, 0, false
+	t.client.meter.Answered(statusOf(resp, err))
 	if ctx.Err() != nil {
 		return false, ctx.Err()
 	}
@@ -173,8 +188,9 @@ func (t *tries) check(ctx context.Context, resp *http.Response, err error) (bool
 		}
 		return retryablehttp.DefaultRetryPolicy(ctx, resp, err)
 	}
-	wait, limited := t.client.limit.observe(resp, t.client.now())
+	wait, limited := t.client.lanes.observe(t.lane, resp, t.client.now())
 	if limited {
+		t.client.meter.Limited(wait)
 		t.next, t.limited = wait, max(wait, time.Nanosecond)
 		if t.waited+wait > t.client.pace.MaxWait {
 			return false, nil
@@ -197,9 +213,6 @@ func (t *tries) backoff(first, most time.Duration, attempt int, _ *http.Response
 	if wait == 0 && t.limited == 0 {
 		wait = jittered(first, most, attempt)
 	}
-	if t.write {
-		wait = max(wait, t.client.pace.WriteSpacing)
-	}
 	t.client.logger.Debug("github request is tried again", "duration", wait, "reason", t.reason())
 	return wait
 }
@@ -211,11 +224,28 @@ func (t *tries) reason() string {
 	return "server or network error"
 }
 
+// prepare runs after the wait before another try: only a try holds the other writes of its lane up.
 func (t *tries) prepare(req *http.Request) error {
-	if t.recheck == nil || !t.lost {
-		return nil
+	if t.recheck != nil && t.lost {
+		if err := t.recheck(req.Context()); err != nil {
+			return err
+		}
 	}
-	return t.recheck(req.Context())
+	return t.enter(req.Context())
+}
+
+// done lets the next write in; it may be called at any time.
+func (t *tries) done() {
+	if t.leave != nil {
+		t.leave()
+	}
+}
+
+func statusOf(resp *http.Response, err error) int {
+	if err != nil || resp == nil {
+		return 0
+	}
+	return resp.StatusCode
 }
 
 // jittered doubles first with each attempt up to most, and takes a random point in the upper half.
