@@ -46,11 +46,7 @@ func TestChaos(t *testing.T) {
 	if steps == 0 {
 		t.Skip("INHAUL_CHAOS is not set; `make chaos` does that, with an agent built for it")
 	}
-	seed, err := strconv.ParseUint(os.Getenv("INHAUL_CHAOS_SEED"), 10, 64)
-	if err != nil {
-		seed = uint64(time.Now().UnixNano()) //nolint:gosec // because any number will do
-	}
-	t.Logf("seed %d", seed)
+	seed := seedOf(t)
 	c := &chaos{
 		team: newTeam(t, "chaos", chaosApps, chaosHistory), random: rand.New(rand.NewPCG(seed, 0)), folder: os.Getenv("INHAUL_CHAOS_DIR"),
 		want: expectation{newest: map[*line]*push{}, wrongClock: map[*push]bool{}},
@@ -75,6 +71,17 @@ func TestChaos(t *testing.T) {
 		}
 		c.settle(t)
 	}
+}
+
+// seedOf is INHAUL_CHAOS_SEED, or a new one, which is printed.
+func seedOf(t *testing.T) uint64 {
+	t.Helper()
+	seed, err := strconv.ParseUint(os.Getenv("INHAUL_CHAOS_SEED"), 10, 64)
+	if err != nil {
+		seed = rand.Uint64()
+	}
+	t.Logf("seed %d", seed)
+	return seed
 }
 
 // mend puts the world right again, whatever a step that failed has left.

@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	killPatience = 7 * time.Second // for the agent to come to the point where it dies
+	killPatience = 7 * time.Second  // for the agent to come to the point where it dies
 	leaseTime    = 15 * time.Second // how long a silent leader keeps the others waiting
 )
 

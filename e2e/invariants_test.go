@@ -61,10 +61,10 @@ func (l *ledger) fate(p *push, releases []release, want expectation) (found []st
 			say("its refusal is not reported")
 		}
 		found = append(found, l.shown(p, "neutral")...)
-	case !r.terminal() || r.Status.Reported.Phase != r.Status.Phase:
+	case !r.terminal() || !slices.Contains(r.conclusions(releases), conclusionOf(r.Status.Reported.Phase)):
 		say("release %d is %s (%s), and %q is reported", r.Spec.Number, r.Status.Phase, r.Status.Message, r.Status.Reported.Phase)
 	default:
-		found = append(found, l.shown(p, map[string]string{"Succeeded": "success", "Superseded": "neutral"}[r.Status.Phase])...)
+		found = append(found, l.shown(p, r.conclusions(releases)...)...)
 		newer := len(releases) > 0 && releases[len(releases)-1].Spec.Number > r.Spec.Number
 		red := r.Status.Phase == "Failed" || r.Status.Phase == "RolledBack"
 		if (r.Status.Phase == "Succeeded" && p.broken) || (red && !p.broken) || (r.Status.Phase == "Superseded" && !newer) {
@@ -75,12 +75,30 @@ func (l *ledger) fate(p *push, releases []release, want expectation) (found []st
 	return found
 }
 
-// shown is what is wrong with the check of a push whose verdict is durable; an
-// empty conclusion stands for failure.
-func (l *ledger) shown(p *push, conclusion string) []string {
-	if conclusion == "" {
-		conclusion = "failure"
+// conclusions are those that the check of a release may have. A success that was
+// not told while it served is neutral: something newer is live.
+func (r release) conclusions(releases []release) []string {
+	switch r.Status.Phase {
+	case "Superseded":
+		return []string{"neutral"}
+	case "Succeeded":
+		if slices.ContainsFunc(releases, func(newer release) bool {
+			return newer.Spec.Number > r.Spec.Number && newer.Status.Phase == "Succeeded"
+		}) {
+			return []string{"success", "neutral"}
+		}
+		return []string{"success"}
 	}
+	return []string{"failure"}
+}
+
+// conclusionOf is how a check shows a phase; empty while nothing is certain.
+func conclusionOf(phase string) string {
+	return map[string]string{"Succeeded": "success", "Superseded": "neutral", "Failed": "failure", "RolledBack": "failure"}[phase]
+}
+
+// shown is what is wrong with the check of a push whose verdict is durable.
+func (l *ledger) shown(p *push, conclusions ...string) []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	last := checkChange{Status: "absent"}
@@ -89,9 +107,9 @@ func (l *ledger) shown(p *push, conclusion string) []string {
 			last = c
 		}
 	}
-	if last.Status != "completed" || last.Conclusion != conclusion || last.HeadSHA != p.commit {
+	if last.Status != "completed" || !slices.Contains(conclusions, last.Conclusion) || last.HeadSHA != p.commit {
 		return []string{fmt.Sprintf("%s run %d attempt %d: the check is %s %s (%s), want completed %s",
-			p.line, p.run, p.attempt, last.Status, last.Conclusion, last.Title, conclusion)}
+			p.line, p.run, p.attempt, last.Status, last.Conclusion, last.Title, strings.Join(conclusions, " or "))}
 	}
 	return nil
 }
@@ -168,7 +186,8 @@ func (l *ledger) checkHistory(pushed map[string]*push) (found []string) {
 			found = append(found, fmt.Sprintf("%s run %d: check runs %d and %d are of the same intent", p.line, p.run, run, c.CheckRun))
 		}
 		runs[c.ExternalID] = c.CheckRun
-		if verdict := verdicts[c.ExternalID]; verdict != "" && verdict != c.Conclusion {
+		// A success that something newer takes the place of while it is told may become neutral.
+		if verdict := verdicts[c.ExternalID]; verdict != "" && verdict != c.Conclusion && (verdict != "success" || c.Conclusion != "neutral") {
 			found = append(found, fmt.Sprintf("%s run %d: its check was %s and became %s %s", p.line, p.run, verdict, c.Status, c.Conclusion))
 		}
 		verdicts[c.ExternalID] = c.Conclusion

@@ -71,6 +71,7 @@ type push struct {
 // content is what a run deploys; a re-run has that of its first attempt.
 type content struct {
 	broken    bool // its pods crash
+	stuck     bool // they run and are never ready
 	predeploy bool
 	side      bool // it has a second service
 }
@@ -194,8 +195,11 @@ func (tm *team) sign(ctx context.Context, p *push) (*push, error) {
 // app is what the push deploys.
 func (p *push) app() *spec.App {
 	command := "serve"
-	if p.broken {
-		command = "broken" // which the simulated nodes let crash
+	switch { // words that the simulated nodes know
+	case p.broken:
+		command = "broken"
+	case p.stuck:
+		command = "stuck"
 	}
 	web := spec.Service{
 		Name: "web", Type: spec.Web, Port: 8080, Replicas: 1, CPU: "10m", Memory: "16Mi",
