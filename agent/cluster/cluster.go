@@ -56,6 +56,7 @@ type Client struct {
 	log       *slog.Logger
 	now       func() time.Time
 	lease     LeaseTimes
+	fence     *fence
 
 	clients   clients
 	resources []resource
@@ -79,6 +80,14 @@ func New(ctx context.Context, config *rest.Config, options Options) (*Client, er
 	if options.Namespace == "" {
 		return nil, errors.New("connecting to the cluster: no namespace for the agent given")
 	}
+	lease := LeaseTimes{
+		Duration: cmp.Or(options.Lease.Duration, defaultLeaseDuration),
+		Renew:    cmp.Or(options.Lease.Renew, defaultLeaseRenew),
+		Retry:    cmp.Or(options.Lease.Retry, defaultLeaseRetry),
+	}
+	fence := &fence{margin: lease.Duration - lease.Renew}
+	config = rest.CopyConfig(config)
+	config.Wrap(fence.around)
 	connections, err := connect(config)
 	if err != nil {
 		return nil, fmt.Errorf("connecting to the cluster: %w", err)
@@ -90,11 +99,8 @@ func New(ctx context.Context, config *rest.Config, options Options) (*Client, er
 		namespace: options.Namespace,
 		log:       options.Logger,
 		now:       options.Now,
-		lease: LeaseTimes{
-			Duration: cmp.Or(options.Lease.Duration, defaultLeaseDuration),
-			Renew:    cmp.Or(options.Lease.Renew, defaultLeaseRenew),
-			Retry:    cmp.Or(options.Lease.Retry, defaultLeaseRetry),
-		},
+		lease:     lease,
+		fence:     fence,
 		clients:   connections,
 		resources: connections.resources(),
 		secrets:   options.Secrets,

@@ -35,7 +35,8 @@ var ErrLeaseLost = errors.New("lost the lease")
 // Lead waits until the agent called identity leads, then calls lead with a
 // context that ends with its leadership. It returns when lead has returned: nil
 // when lead or ctx ended by itself, ErrLeaseLost otherwise. The lease is given
-// back only after lead has returned, so that two leaders never overlap.
+// back only after lead has returned, so that two leaders never overlap; from the
+// call on nothing is written but while this process leads for sure (see Fenced).
 func (c *Client) Lead(ctx context.Context, identity string, lead func(context.Context)) error {
 	electing, stopElecting := context.WithCancel(logr.NewContextWithSlogLogger(context.WithoutCancel(ctx), c.log))
 	defer stopElecting()
@@ -56,6 +57,7 @@ func (c *Client) Lead(ctx context.Context, identity string, lead func(context.Co
 	if err != nil {
 		return fmt.Errorf("preparing the lease: %w", err)
 	}
+	c.fence.elector.Store(elector)
 	elected := make(chan struct{})
 	go func() {
 		defer close(elected)

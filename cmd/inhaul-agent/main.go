@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -64,7 +65,7 @@ func serve(ctx context.Context, s settings, logger *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	checks, err := newChecks(s, logger)
+	checks, err := newChecks(s, client.Fenced(http.DefaultTransport), logger)
 	if err != nil {
 		return err
 	}

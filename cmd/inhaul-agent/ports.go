@@ -88,8 +88,9 @@ type checks struct{ client *github.Client }
 
 var _ agent.Checks = checks{}
 
-// newChecks is nil without a GitHub App: verdicts then stay in the cluster.
-func newChecks(s settings, logger *slog.Logger) (agent.Checks, error) {
+// newChecks is nil without a GitHub App: verdicts then stay in the cluster. Every
+// request goes through transport.
+func newChecks(s settings, transport http.RoundTripper, logger *slog.Logger) (agent.Checks, error) {
 	if s.githubAppID == 0 {
 		logger.Warn("no GitHub App is configured: verdicts stay in the cluster")
 		return nil, nil
@@ -100,7 +101,7 @@ func newChecks(s settings, logger *slog.Logger) (agent.Checks, error) {
 	}
 	client, err := github.NewApp(github.AppConfig{
 		BaseURL: s.githubURL, AppID: s.githubAppID, PrivateKey: key, Logger: logger.With("component", "github"), Now: time.Now,
-		Pace: github.Pace{MaxWait: maxLimitWait},
+		HTTP: &http.Client{Transport: transport}, Pace: github.Pace{MaxWait: maxLimitWait},
 	})
 	if err != nil {
 		return nil, err
