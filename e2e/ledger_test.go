@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -29,7 +30,7 @@ type ledger struct {
 
 	mu          sync.Mutex
 	releases    map[string]release         // by UID, as last seen; those that are gone too
-	refusals    map[string]refusal         // by intent digest
+	refusals    map[string]refusal         // by intent digest, or by tag where nothing of the intent was believed
 	jobs        map[string]map[string]bool // UIDs of a predeploy's Jobs, by intent digest
 	pods        map[string]map[string]bool // UIDs of the pods of a Job, by the Job's UID
 	deployments map[string][]serving       // by namespace/name, in order
@@ -72,8 +73,8 @@ func (r release) terminal() bool {
 
 // refusal is what the ledger reads of a refusal on an App.
 type refusal struct {
-	Intent, Rule, Message, Repository string
-	Superseded, Reported              bool
+	Intent, Tag, Rule, Message, Repository string
+	Superseded, Reported                   bool
 }
 
 // serving is which commit a Deployment has from a moment on.
@@ -171,9 +172,7 @@ func (l *ledger) seeApp(o *unstructured.Unstructured, _ bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, r := range app.Status.Refusals {
-		if r.Intent != "" {
-			l.refusals[r.Intent] = r
-		}
+		l.refusals[cmp.Or(r.Intent, r.Tag)] = r
 	}
 }
 
@@ -252,8 +251,12 @@ func (l *ledger) releaseOf(p *push) (release, bool) {
 func (l *ledger) refusalOf(p *push) (refusal, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	r, found := l.refusals[p.digest]
-	return r, found
+	for _, key := range []string{p.digest, p.tag} {
+		if r, found := l.refusals[key]; found {
+			return r, true
+		}
+	}
+	return refusal{}, false
 }
 
 // served is the commit that a Deployment had at a moment, as far as was seen.
