@@ -23,6 +23,9 @@ const (
 	stepsATime   = 5 // faults between two looks at every promise
 	settlePause  = 300 * time.Millisecond
 	settleTime   = 150 * time.Second // the longest pause between two tries of the agent is a minute
+	// skewTime is how much longer: of a rollout that began in the future the time
+	// begins anew when the agent looks again, after 120 s at most.
+	skewTime = 180 * time.Second
 )
 
 // chaos is a team whose world breaks.
@@ -32,6 +35,7 @@ type chaos struct {
 	random     *rand.Rand
 	folder     string // that the agents read
 	clockWrong atomic.Bool
+	skewed     bool // it was, since the last time that every promise held
 	want       expectation
 	hits       map[string]int
 	begun      map[string]int
@@ -158,7 +162,12 @@ func (c *chaos) step(t *testing.T, f fault, lines []*line) {
 func (c *chaos) settle(t *testing.T) {
 	t.Helper()
 	began := time.Now()
-	if problems := c.ledger.settle(t.Context(), c.want); len(problems) > 0 {
+	limit := settleTime
+	if c.skewed {
+		limit += skewTime
+	}
+	c.skewed = false
+	if problems := c.ledger.settle(t.Context(), c.want, limit); len(problems) > 0 {
 		t.Fatalf("%s after the last fault %d promises are broken:\n%s", time.Since(began).Round(time.Second), len(problems), strings.Join(problems, "\n"))
 	}
 	t.Logf("all promises hold after %s", time.Since(began).Round(100*time.Millisecond))
@@ -166,8 +175,8 @@ func (c *chaos) settle(t *testing.T) {
 
 // settle returns nothing once every promise holds, or what is broken when time is
 // up.
-func (l *ledger) settle(ctx context.Context, want expectation) []string {
-	for deadline := time.Now().Add(settleTime); ; time.Sleep(settlePause) {
+func (l *ledger) settle(ctx context.Context, want expectation, limit time.Duration) []string {
+	for deadline := time.Now().Add(limit); ; time.Sleep(settlePause) {
 		problems := l.problems(ctx, want)
 		if len(problems) == 0 || time.Now().After(deadline) || ctx.Err() != nil {
 			return problems
@@ -200,7 +209,7 @@ func (c *chaos) expect(p *push) {
 // note remembers whether the clock was wrong when p came.
 func (c *chaos) note(p *push) {
 	if c.clockWrong.Load() {
-		c.want.wrongClock[p] = true
+		c.want.wrongClock[p], c.skewed = true, true
 	}
 }
 

@@ -76,7 +76,7 @@ func TestPairs(t *testing.T) {
 		for i, line := range lines {
 			want.newest[line] = newest[i]
 		}
-		if problems := l.settle(t.Context(), want); len(problems) > 0 {
+		if problems := l.settle(t.Context(), want, settleTime); len(problems) > 0 {
 			t.Fatalf("seed %d, after %d pairs:\n%s", seed, done, strings.Join(problems, "\n"))
 		}
 		done += len(lines)

@@ -65,7 +65,7 @@ func TestSoak(t *testing.T) {
 		}
 		<-tick.C
 	}
-	if problems := l.settle(t.Context(), expectation{newest: map[*line]*push{}}); len(problems) > 0 {
+	if problems := l.settle(t.Context(), expectation{newest: map[*line]*push{}}, settleTime); len(problems) > 0 {
 		t.Errorf("at the end:\n%s", strings.Join(problems[:min(len(problems), 20)], "\n"))
 	}
 	kept := 0

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"syscall"
 	"time"
+	"unsafe"
 
 	"k8s.io/client-go/rest"
 )
@@ -57,14 +58,17 @@ func newChaos() *chaos {
 	return c
 }
 
-// now is the clock of the machine, wrong by what skewFile says.
+// now is the clock of the machine, wrong by what skewFile says, to the second. Its
+// monotonic part goes on, as it does when somebody sets a machine's clock.
 func (c *chaos) now() time.Time {
-	skew, err := time.ParseDuration(strings.TrimSpace(c.read(skewFile)))
-	if err != nil {
-		return time.Now()
+	now := time.Now()
+	if skew, err := time.ParseDuration(strings.TrimSpace(c.read(skewFile))); err == nil {
+		// A time with a monotonic part has its seconds above 30 bits of nanoseconds;
+		// nothing in package time changes them alone. See its type Time.
+		wall := (*uint64)(unsafe.Pointer(&now))
+		*wall += uint64(int64(skew/time.Second) << 30)
 	}
-	// Without its monotonic part, as a clock that was set has none to trust.
-	return time.Now().Round(0).Add(skew)
+	return now
 }
 
 // pass is called at every point, and does not return if it is the one.
