@@ -24,8 +24,8 @@ const (
 	settlePause  = 300 * time.Millisecond
 	settleTime   = 150 * time.Second // the longest pause between two tries of the agent is a minute
 	// skewTime is how much longer: of a rollout that began in the future the time
-	// begins anew when the agent looks again, after 120 s at most.
-	skewTime = 180 * time.Second
+	// begins anew when the agent looks again.
+	skewTime = 60 * time.Second
 )
 
 // chaos is a team whose world breaks.

@@ -67,9 +67,12 @@ func TestAFenceOpensForWhoLeadsForSureAlone(t *testing.T) {
 		}
 		sent := 0
 		f := &fence{margin: defaultLeaseDuration - defaultLeaseRenew}
-		client := f.around(roundTrip(func(*http.Request) (*http.Response, error) { sent++; return &http.Response{}, nil }))
+		client := f.around(roundTrip(func(*http.Request) (*http.Response, error) { sent++; return &http.Response{Body: http.NoBody}, nil }))
 		try := func(method, path string) error {
-			_, err := client.RoundTrip(httptest.NewRequest(method, path, http.NoBody))
+			response, err := client.RoundTrip(httptest.NewRequest(method, path, http.NoBody))
+			if err == nil {
+				err = response.Body.Close()
+			}
 			return err
 		}
 		if err := try(http.MethodPut, "/api/v1/x"); err != nil {

@@ -52,7 +52,7 @@ func newChaos() *chaos {
 	}
 	var err error
 	name := fmt.Sprintf("%s.%d", filepath.Join(c.dir, writesFile), os.Getpid())
-	if c.writes, err = os.OpenFile(name, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600); err != nil {
+	if c.writes, err = os.OpenFile(name, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600); err != nil { //nolint:gosec // because the test names its own folder
 		panic(err) // a test that cannot see what it asked for proves nothing
 	}
 	return c
@@ -65,8 +65,8 @@ func (c *chaos) now() time.Time {
 	if skew, err := time.ParseDuration(strings.TrimSpace(c.read(skewFile))); err == nil {
 		// A time with a monotonic part has its seconds above 30 bits of nanoseconds;
 		// nothing in package time changes them alone. See its type Time.
-		wall := (*uint64)(unsafe.Pointer(&now))
-		*wall += uint64(int64(skew/time.Second) << 30)
+		wall := (*uint64)(unsafe.Pointer(&now))        //nolint:gosec // because this is how to set a clock for one process
+		*wall += uint64(int64(skew/time.Second) << 30) //nolint:gosec // because a negative one wraps around to what it has to be
 	}
 	return now
 }
@@ -95,7 +95,7 @@ func (c *chaos) read(name string) string {
 	if c.dir == "" {
 		return ""
 	}
-	content, err := os.ReadFile(filepath.Join(c.dir, name))
+	content, err := os.ReadFile(filepath.Join(c.dir, name)) //nolint:gosec // because the test names its own folder
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		panic(err)
 	}
@@ -130,7 +130,9 @@ func (t *tripping) RoundTrip(request *http.Request) (*http.Response, error) {
 		status = response.StatusCode
 	}
 	if t.writes != nil {
-		fmt.Fprintf(t.writes, "%d %d %d %s %s\n", sent.UnixMilli(), time.Now().UnixMilli(), status, request.Method, request.URL.Path)
+		if _, err := fmt.Fprintf(t.writes, "%d %d %d %s %s\n", sent.UnixMilli(), time.Now().UnixMilli(), status, request.Method, request.URL.Path); err != nil {
+			panic(err)
+		}
 	}
 	t.pass("Write:after")
 	return response, err
