@@ -172,3 +172,17 @@ func TestMemory(t *testing.T) {
 		t.Errorf("got %+v, want it to wait anew", got)
 	}
 }
+
+// TestAPredeployIsNotTooSlowByTwoClocks is about an agent whose clock is an hour
+// ahead of the Job controller's.
+func TestAPredeployIsNotTooSlowByTwoClocks(t *testing.T) {
+	t.Parallel()
+	o := PredeployObservation{StartedAt: after(-time.Hour), Pods: []PodObservation{stuckPod("predeploy-1", ContainerObservation{Running: true})}}
+	begun := sightings{started: noon()}
+	if got := judgePredeploy(spec.Task{}, o, begun, after(time.Minute)); got.Done {
+		t.Errorf("after a minute: got %+v, want to wait", got)
+	}
+	if got := judgePredeploy(spec.Task{}, o, begun, after(spec.DefaultTaskTimeout+deadlineLateness)); got.Cause == nil {
+		t.Errorf("after its timeout: got %+v, want it failed", got)
+	}
+}

@@ -77,10 +77,7 @@ func judgePredeploy(task spec.Task, o PredeployObservation, since sightings, now
 		cause.Service = "" // it is none
 		return failed(*cause)
 	}
-	begun := o.StartedAt
-	if begun.IsZero() {
-		begun = since.started
-	}
+	begun := later(o.StartedAt, since.started) // by two clocks: the later one is never too early
 	deadline := begun.Add(task.Limit() + deadlineLateness)
 	if !now.Before(deadline) {
 		return failed(tooLong(task, o))

@@ -222,7 +222,7 @@ func (a *Agent) judge(ctx context.Context, r Release, applied time.Time) (Verdic
 	defer cancel()
 	var before memory
 	watch := func(ctx context.Context, see func(Observation) bool) error { return a.Cluster.Watch(ctx, r, see) }
-	verdict, seen, err := follow(ctx, a.now, watch, func(o Observation, now time.Time) Verdict {
+	verdict, seen, err := follow(ctx, a.config.Now, watch, func(o Observation, now time.Time) Verdict {
 		if now.Before(applied) {
 			applied = now
 		}
@@ -249,7 +249,7 @@ func (c *Cause) ofTimeAlone() bool {
 // follow calls judge with everything that watch sees, and again when a symptom's
 // time is up, until judge is done. It returns what was seen last. The time that
 // judge is told begins with the clock's and then goes on steadily, whoever sets
-// the clock meanwhile.
+// the clock meanwhile, if now's times have a monotonic part.
 func follow[O any](ctx context.Context, now func() time.Time, watch func(context.Context, func(O) bool) error, judge func(O, time.Time) Verdict) (Verdict, O, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -278,7 +278,7 @@ func follow[O any](ctx context.Context, now func() time.Time, watch func(context
 		case seen = <-observations:
 		case <-recheck:
 		}
-		at := began.Add(now().Sub(began)) // by the monotonic part of both
+		at := began.Add(now().Sub(began)).UTC() // by the monotonic part of both, which UTC takes off
 		verdict := judge(seen, at)
 		if verdict.Done {
 			cancel()

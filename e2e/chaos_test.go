@@ -18,7 +18,7 @@ import (
 )
 
 const (
-	chaosApps    = 6 // with two environments each
+	chaosApps    = 6 // at most, with two environments each; fewer for a few steps
 	chaosHistory = 3 // so that releases are trimmed too
 	stepsATime   = 5 // faults between two looks at every promise
 	settlePause  = 300 * time.Millisecond
@@ -52,7 +52,7 @@ func TestChaos(t *testing.T) {
 	}
 	seed := seedOf(t)
 	c := &chaos{
-		team: newTeam(t, "chaos", chaosApps, chaosHistory), random: rand.New(rand.NewPCG(seed, 0)), folder: os.Getenv("INHAUL_CHAOS_DIR"),
+		team: newTeam(t, "chaos", min(2+steps/10, chaosApps), chaosHistory), random: rand.New(rand.NewPCG(seed, 0)), folder: os.Getenv("INHAUL_CHAOS_DIR"),
 		want: expectation{newest: map[*line]*push{}, wrongClock: map[*push]bool{}},
 		hits: map[string]int{}, begun: map[string]int{}, work: map[string]int{},
 	}
