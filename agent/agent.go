@@ -32,6 +32,8 @@ type Ports struct {
 	Cleaner    Cleaner
 	Witness    Witness
 	Checks     Checks // nil: verdicts are logged and kept in the cluster only
+	Meter      Meter  // nil: nobody counts
+	Pulse      Pulse  // nil: nobody watches
 }
 
 // Config is what the agent is told at its start.
@@ -59,6 +61,12 @@ type Agent struct {
 
 // New is an agent over the given ports.
 func New(ports Ports, config Config) *Agent {
+	if ports.Meter == nil {
+		ports.Meter = unmetered{}
+	}
+	if ports.Pulse == nil {
+		ports.Pulse = unmetered{}
+	}
 	return &Agent{
 		Ports: ports, config: config, log: config.Logger, slots: make(chan struct{}, reportsAtOnce), greens: map[target]string{},
 		seen: map[string]time.Time{}, spurned: map[string]bool{}, failing: map[Line]failure{},
@@ -74,7 +82,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	a.reports = newTurns(ctx, a.report, func(to target, err error, wait time.Duration) {
 		a.log.Warn("reporting again after an error", "name", to.app, "repository", to.repository, "error", err, "duration", wait)
 	})
-	watched := newTurns(ctx, a.watchApp, func(app string, err error, wait time.Duration) {
+	watched := newTurns(ctx, a.poll, func(app string, err error, wait time.Duration) {
 		a.log.Error("polling again after an error", "name", app, "error", err, "duration", wait)
 	})
 	defer func() {
@@ -86,6 +94,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	defer tick.Stop()
 	resumed := map[string]bool{}
 	for {
+		a.Pulse.Beat()
 		for _, app := range a.Apps.Apps() {
 			if !resumed[app.Name] {
 				resumed[app.Name] = true

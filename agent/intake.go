@@ -21,6 +21,15 @@ const (
 	keyPatience       = 90 * time.Second // an issuer is asked for its keys at most once a minute
 )
 
+// poll is watchApp, counted.
+func (a *Agent) poll(ctx context.Context, name string) error {
+	err := a.watchApp(ctx, name)
+	if ctx.Err() == nil {
+		a.Pulse.Polled(name, err)
+	}
+	return err
+}
+
 // watchApp is one look at the app's registry: every new intent becomes a
 // release or a refusal, oldest first. An intent that cannot be decided now
 // (registry or issuer down) is left for the next look.
@@ -318,6 +327,7 @@ func (a *Agent) admit(ctx context.Context, grant Grant, d Decision, h History, v
 	if _, err := a.Releases.CreateRelease(ctx, r); err != nil {
 		return fmt.Errorf("creating release %d of %s: %w", r.Number, r.Line, err)
 	}
+	a.Meter.Moved(r, Status{})
 	a.log.Info("release admitted", "environment", r.Line.Environment, "name", r.Line.App, "release", r.Number,
 		"commit", r.Source.Commit, "image", r.Image, "reason", r.Reason)
 	marks := h.Marks.Advance(v, r.Number, d.Outcome, r.deployed(releases))

@@ -133,6 +133,23 @@ type Checks interface {
 	Show(ctx context.Context, check Check) (int64, error)
 }
 
+// Meter counts what this process has made durable: each write at most once, so
+// that no change of leader counts anything twice. Both are called concurrently.
+type Meter interface {
+	// Moved is told of a release that was just written, and of its status before.
+	Moved(r Release, was Status)
+	// Refused is told of a refusal that was just recorded.
+	Refused(r Refusal)
+}
+
+// Pulse tells whether the loop lives. Both are called concurrently.
+type Pulse interface {
+	// Beat is told of every turn of the loop: one at least in each poll interval.
+	Beat()
+	// Polled is told how a look at an app's registry ended.
+	Polled(app string, err error)
+}
+
 // Rejected is the API server's refusal of an object.
 type Rejected struct { //nolint:errname // because it is the API server's decision first
 	Object  Object

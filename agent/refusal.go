@@ -21,8 +21,9 @@ const (
 func (a *Agent) refuse(ctx context.Context, r Refusal, issuedAt time.Time) error {
 	r.IssuedAt = issuedAt
 	a.log.Warn("intent refused", "environment", r.Line.Environment, "name", r.Line.App, "commit", r.Commit, "reason", r.Rule, "error", r.Message)
+	added := false
 	err := a.Apps.UpdateApp(ctx, r.Line.App, func(s *AppStatus) {
-		if slices.ContainsFunc(s.Refusals, func(old Refusal) bool { return old.Tag == r.Tag }) {
+		if added = !slices.ContainsFunc(s.Refusals, func(old Refusal) bool { return old.Tag == r.Tag }); !added {
 			return
 		}
 		s.Refusals = append(s.Refusals, r)
@@ -33,6 +34,9 @@ func (a *Agent) refuse(ctx context.Context, r Refusal, issuedAt time.Time) error
 	}
 	if err != nil {
 		return fmt.Errorf("recording a refusal on App %s: %w", r.Line.App, err)
+	}
+	if added {
+		a.Meter.Refused(r)
 	}
 	if r.unreported() {
 		a.reports.wake(r.target(), false)

@@ -126,7 +126,7 @@ func (a *Agent) report(ctx context.Context, to target) error {
 		}
 	}
 	// In any order: what hangs must not be in the way of the others every time.
-	rand.Shuffle(len(due), func(i, j int) { due[i], due[j] = due[j], due[i] })
+	rand.Shuffle(len(due), func(i, j int) { due[i], due[j] = due[j], due[i] }) //nolint:gosec // because an order is no secret
 	var failures []error
 	for _, do := range due {
 		err := a.inSlot(ctx, do)
@@ -190,6 +190,7 @@ func (a *Agent) reportRelease(ctx context.Context, r Release, environment Enviro
 func (a *Agent) recordReport(ctx context.Context, r Release, reported Reported, shown bool) error {
 	// Whatever happened to the release meanwhile, this much is reported.
 	for {
+		was := r.Status
 		r.Status.Timeline = slices.Clone(r.Status.Timeline)
 		r.Status.Reported = reported
 		if shown && reported.Phase.Terminal() {
@@ -197,6 +198,7 @@ func (a *Agent) recordReport(ctx context.Context, r Release, reported Reported, 
 		}
 		_, err := a.Releases.UpdateRelease(ctx, r)
 		if err == nil {
+			a.Meter.Moved(r, was)
 			return nil
 		}
 		if !errors.Is(err, ErrConflict) {

@@ -108,6 +108,7 @@ func (a *Agent) advance(ctx context.Context, r Release, change func(*Status)) (R
 		change(&next.Status)
 		written, err := a.Releases.UpdateRelease(ctx, next)
 		if err == nil {
+			a.Meter.Moved(next, r.Status)
 			if next.Status.Phase != from {
 				a.log.Info("release moved", "environment", r.Line.Environment, "name", r.Line.App, "release", r.Number,
 					"phase", next.Status.Phase, "reason", next.Status.Message)

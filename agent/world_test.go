@@ -42,6 +42,7 @@ type world struct {
 	checks    map[string]Check     // by external ID
 	made      int                  // check runs created
 	mute      bool                 // there is no GitHub App
+	meter     Meter                // of every agent; nil: nobody counts
 
 	pruned []Object
 	// What a test has the world do instead; nil: nothing special.
@@ -305,6 +306,7 @@ func (w *world) runUntil(end time.Time, meanwhile func()) {
 	if !w.mute {
 		ports.Checks = w
 	}
+	ports.Meter = w.meter
 	a := New(ports, Config{PollInterval: 10 * time.Second, Logger: slog.New(slog.DiscardHandler), Now: w.now})
 	if meanwhile != nil {
 		go meanwhile()

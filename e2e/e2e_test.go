@@ -46,12 +46,14 @@ func TestStories(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"app":       app,
 			"kubectl":   kubectl,
+			"leader":    leader,
 			"output":    output,
 			"podenv":    podenv,
 			"publish":   publish,
 			"published": published,
 			"refused":   refused,
 			"registry":  registry,
+			"underway":  underway,
 		},
 		Condition: condition,
 	})

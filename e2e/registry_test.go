@@ -81,6 +81,11 @@ func condition(name string) (bool, error) {
 	switch name {
 	case "builder":
 		return os.Getenv("LAB_BUILDER") != "", nil
+	case "standby":
+		if !standby() && os.Getenv("INHAUL_NO_SKIP") != "" {
+			return false, errors.New("one agent runs, and nothing may be skipped here")
+		}
+		return standby(), nil
 	case "buildah":
 		_, err := exec.LookPath("buildah")
 		if err != nil && os.Getenv("INHAUL_NO_SKIP") != "" {

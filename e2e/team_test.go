@@ -30,7 +30,7 @@ import (
 const (
 	publishTimeout = 60 * time.Second // with a registry that is told to fail
 	publishRetry   = 300 * time.Millisecond
-	patience       = "45s" // of a team for its pods, which are ready at once
+	podPatience       = "45s" // of a team for its pods, which are ready at once
 )
 
 // team publishes intents for several apps, each with the environments production
@@ -207,7 +207,7 @@ func (p *push) app() *spec.App {
 		Run: spec.Command{Exec: []string{command}}, Env: map[string]string{"RUN": strconv.FormatInt(p.run, 10)},
 	}
 	if !p.stuck { // how long a crash takes to be told where the clock does not tell it
-		web.Health.Timeout = patience
+		web.Health.Timeout = podPatience
 	}
 	app := &spec.App{Name: p.line.app, Services: []spec.Service{web}}
 	if p.side {

@@ -56,7 +56,6 @@ type Client struct {
 	log       *slog.Logger
 	now       func() time.Time
 	lease     LeaseTimes
-	fence     *fence
 
 	clients   clients
 	resources []resource
@@ -80,14 +79,6 @@ func New(ctx context.Context, config *rest.Config, options Options) (*Client, er
 	if options.Namespace == "" {
 		return nil, errors.New("connecting to the cluster: no namespace for the agent given")
 	}
-	lease := LeaseTimes{
-		Duration: cmp.Or(options.Lease.Duration, defaultLeaseDuration),
-		Renew:    cmp.Or(options.Lease.Renew, defaultLeaseRenew),
-		Retry:    cmp.Or(options.Lease.Retry, defaultLeaseRetry),
-	}
-	fence := &fence{margin: lease.Duration - lease.Renew}
-	config = rest.CopyConfig(config)
-	config.Wrap(fence.around)
 	connections, err := connect(config)
 	if err != nil {
 		return nil, fmt.Errorf("connecting to the cluster: %w", err)
@@ -99,8 +90,11 @@ func New(ctx context.Context, config *rest.Config, options Options) (*Client, er
 		namespace: options.Namespace,
 		log:       options.Logger,
 		now:       options.Now,
-		lease:     lease,
-		fence:     fence,
+		lease: LeaseTimes{
+			Duration: cmp.Or(options.Lease.Duration, defaultLeaseDuration),
+			Renew:    cmp.Or(options.Lease.Renew, defaultLeaseRenew),
+			Retry:    cmp.Or(options.Lease.Retry, defaultLeaseRetry),
+		},
 		clients:   connections,
 		resources: connections.resources(),
 		secrets:   options.Secrets,
@@ -115,6 +109,7 @@ func New(ctx context.Context, config *rest.Config, options Options) (*Client, er
 	if c.now == nil {
 		c.now = time.Now //nolint:forbidigo // because this is where the documented default is set
 	}
+	connections.fence.now, connections.fence.patience = c.now, c.lease.Renew
 	c.releases, c.apps = newOverlay(c.now), newOverlay(c.now)
 	c.events = newRecorder(connections.core, c.log)
 	if _, err := c.discover(ctx); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -45,10 +46,13 @@ type clients struct {
 	custom     rest.Interface
 	codec      runtime.ParameterCodec                 // of custom
 	untyped    map[schema.GroupVersion]rest.Interface // of every group that a release can have objects of
+	fence      *fence                                 // around all of them
 }
 
 func connect(config *rest.Config) (clients, error) {
 	config = rest.CopyConfig(config)
+	c := clients{fence: &fence{now: time.Now}} //nolint:forbidigo // because New sets the one that it was given
+	config.Wrap(c.fence.behind)
 	config.UserAgent = "inhaul-agent"
 	config.WarningHandlerWithContext = rest.NoWarnings{} // they come with every write; render's own tests keep to the levels
 	config.RateLimiter = flowcontrol.NewTokenBucketRateLimiter(requestsPerSecond, requestBurst)
@@ -56,7 +60,6 @@ func connect(config *rest.Config) (clients, error) {
 	if err != nil {
 		return clients{}, err
 	}
-	var c clients
 	if c.custom, c.codec, err = customClient(config); err != nil {
 		return clients{}, err
 	}

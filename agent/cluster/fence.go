@@ -1,61 +1,117 @@
 package cluster
 
 import (
-	"fmt"
+	"context"
 	"net/http"
 	"strings"
-	"sync/atomic"
+	"sync"
 	"time"
 
-	"k8s.io/client-go/tools/leaderelection"
+	"k8s.io/client-go/tools/leaderelection/resourcelock"
 )
 
-// fence keeps a process that may have lost the lease from changing anything. A
-// context that ends with the lease is not enough: a process that was paused past
-// its lease, or starved, goes on in the middle of what it did before anybody has
-// told it. So the lease is looked at anew before each request is sent.
+// fence lets a process that takes part in an election write only while it is sure
+// to lead. The context of Lead ends with the lease too, but a process that was
+// paused wakes up in the middle of whatever it did: it may send one more write
+// before anybody has told it the time. The fence asks for the time with every
+// write, in the last moment before it is sent.
 //
-// What is sent within the lease's time may still arrive after it. The difference
-// between Duration and Renew of LeaseTimes is for that.
+// Server-side apply needs that most. It carries no version of what it was decided
+// from, and forces its fields.
 type fence struct {
-	elector atomic.Pointer[leaderelection.LeaderElector]
-	margin  time.Duration // before the lease has run out for others
+	patience time.Duration // after the last renewal was asked for; less than the lease lasts
+	now      func() time.Time
+
+	mu      sync.Mutex
+	raised  bool      // by Lead: before, and without it, everything may be written
+	renewed time.Time // when the last renewal was asked for; zero while somebody else leads, or nobody
 }
 
-// open is nil while this process leads for sure, and before it has asked to lead.
-func (f *fence) open() error {
-	elector := f.elector.Load()
-	if elector == nil {
-		return nil
-	}
-	if !elector.IsLeader() || elector.Check(-f.margin) != nil {
+// raise lets no write through from now on, but those of a leader.
+func (f *fence) raise() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.raised = true
+}
+
+// hold notes a renewal that was asked for at the given time and has come true;
+// the zero time gives the lead up.
+func (f *fence) hold(asked time.Time) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.renewed = asked
+}
+
+// check is ErrLeaseLost if nothing may be written now. The clock that does not
+// jump stands still while a machine is suspended, the one that people set does
+// not: the later of the two counts.
+func (f *fence) check() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	now := f.now()
+	elapsed := max(now.Sub(f.renewed), now.Round(0).Sub(f.renewed.Round(0)))
+	if f.raised && (f.renewed.IsZero() || elapsed >= f.patience) {
 		return ErrLeaseLost
 	}
 	return nil
 }
 
-// Fenced lets only those requests through to next that change nothing, once Lead
-// was called and while this process does not lead for sure; the others fail with
-// ErrLeaseLost. Use it for whatever only the leader may change.
-func (c *Client) Fenced(next http.RoundTripper) http.RoundTripper { return c.fence.around(next) }
-
-func (f *fence) around(next http.RoundTripper) http.RoundTripper { return &fenced{f, next} }
-
-type fenced struct {
-	*fence
-	next http.RoundTripper
+// Fenced is next behind the same fence, for what only the leader may change
+// elsewhere: GitHub does not say that a check run of an intent exists, so one of a
+// former leader would be a second one.
+func (c *Client) Fenced(next http.RoundTripper) http.RoundTripper {
+	return c.clients.fence.behind(next)
 }
 
-// RoundTrip lets the election itself through.
-func (f *fenced) RoundTrip(request *http.Request) (*http.Response, error) {
-	election := strings.HasPrefix(request.URL.Path, "/apis/coordination.k8s.io/")
-	if request.Method != http.MethodGet && !election {
-		if err := f.open(); err != nil {
-			if request.Body != nil {
-				_ = request.Body.Close() // a RoundTripper has to; nothing was read
-			}
-			return nil, fmt.Errorf("%s %s: not sent: %w", request.Method, request.URL.Path, err)
-		}
+// behind is next behind the fence.
+func (f *fence) behind(next http.RoundTripper) http.RoundTripper { return fenced{f, next} }
+
+type fenced struct {
+	fence *fence
+	next  http.RoundTripper
+}
+
+// RoundTrip implements http.RoundTripper.
+func (t fenced) RoundTrip(request *http.Request) (*http.Response, error) {
+	if request.Method == http.MethodGet || strings.HasPrefix(request.URL.Path, "/apis/coordination.k8s.io/") {
+		return t.next.RoundTrip(request)
 	}
-	return f.next.RoundTrip(request)
+	if err := t.fence.check(); err != nil {
+		if request.Body != nil {
+			_ = request.Body.Close() // because a RoundTripper has to
+		}
+		return nil, err
+	}
+	return t.next.RoundTrip(request)
+}
+
+// fencedLock is the Lease, whose renewals the fence goes by.
+type fencedLock struct {
+	*resourcelock.LeaseLock
+	fence *fence
+}
+
+// Create implements resourcelock.Interface.
+func (l fencedLock) Create(ctx context.Context, record resourcelock.LeaderElectionRecord) error {
+	return l.renew(record, func() error { return l.LeaseLock.Create(ctx, record) })
+}
+
+// Update implements resourcelock.Interface.
+func (l fencedLock) Update(ctx context.Context, record resourcelock.LeaderElectionRecord) error {
+	return l.renew(record, func() error { return l.LeaseLock.Update(ctx, record) })
+}
+
+// renew lets others lead only after this process has stopped to write. Others
+// count from when they see the renewal, which is after it was asked for.
+func (l fencedLock) renew(record resourcelock.LeaderElectionRecord, write func() error) error {
+	if record.HolderIdentity != l.Identity() {
+		l.fence.hold(time.Time{})
+		return write()
+	}
+	asked := l.fence.now()
+	err := write()
+	if err == nil {
+		l.fence.hold(asked)
+	}
+	return err
 }

@@ -4,117 +4,139 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"net/http/httptest"
-	"sync"
+	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/client-go/tools/leaderelection"
-	"k8s.io/client-go/tools/leaderelection/resourcelock"
+	"github.com/inhaul/inhaul/agent"
 )
 
-// slowLease is a Lease in memory that does not answer while it is stuck.
-type slowLease struct {
-	mu     sync.Mutex
-	record *resourcelock.LeaderElectionRecord
-	stuck  bool
+// next counts what gets through.
+type next int
+
+func (n *next) RoundTrip(*http.Request) (*http.Response, error) {
+	*n++
+	return &http.Response{Body: http.NoBody}, nil
 }
 
-func (l *slowLease) Get(context.Context) (*resourcelock.LeaderElectionRecord, []byte, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	switch {
-	case l.stuck:
-		return nil, nil, errors.New("no answer")
-	case l.record == nil:
-		return nil, nil, apierrors.NewNotFound(schema.GroupResource{Resource: "leases"}, leaseName)
-	}
-	return l.record, []byte(l.record.HolderIdentity), nil
-}
-
-func (l *slowLease) Create(ctx context.Context, r resourcelock.LeaderElectionRecord) error {
-	return l.Update(ctx, r)
-}
-
-func (l *slowLease) Update(_ context.Context, r resourcelock.LeaderElectionRecord) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.stuck {
-		return errors.New("no answer")
-	}
-	l.record = &r
-	return nil
-}
-
-func (l *slowLease) RecordEvent(string) {}
-func (l *slowLease) Identity() string   { return "me" }
-func (l *slowLease) Describe() string   { return leaseName }
-func (l *slowLease) set(stuck bool)     { l.mu.Lock(); defer l.mu.Unlock(); l.stuck = stuck }
-
-func TestAFenceOpensForWhoLeadsForSureAlone(t *testing.T) {
+func TestTheFenceLetsOnlyALeaderWrite(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		lease := &slowLease{}
-		elector, err := leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
-			Lock: lease, LeaseDuration: defaultLeaseDuration, RenewDeadline: defaultLeaseDuration - time.Second, RetryPeriod: defaultLeaseRetry,
-			Callbacks: leaderelection.LeaderCallbacks{OnStartedLeading: func(context.Context) {}, OnStoppedLeading: func() {}},
-		})
+	began := time.Now()
+	later := func(d time.Duration) time.Time { return began.Add(d) }
+	for _, test := range []struct {
+		name        string
+		raised      bool
+		renewed     time.Time
+		now         time.Time
+		method, url string
+		through     bool
+	}{
+		{"before any election", false, time.Time{}, began, "PATCH", "/apis/apps/v1/x", true},
+		{"before it leads", true, time.Time{}, began, "PATCH", "/apis/apps/v1/x", false},
+		{"while it leads", true, began, later(9 * time.Second), "PATCH", "/apis/apps/v1/x", true},
+		{"once the lease may be lost", true, began, later(10 * time.Second), "PATCH", "/apis/apps/v1/x", false},
+		{"a new object too", true, began, later(time.Hour), "POST", "/api/v1/namespaces/x/secrets", false},
+		{"a deletion too", true, began, later(time.Hour), "DELETE", "/apis/inhaul.dev/v1alpha1/x", false},
+		{"a status too", true, began, later(time.Hour), "PUT", "/apis/inhaul.dev/v1alpha1/x/status", false},
+		{"reading", true, began, later(time.Hour), "GET", "/apis/apps/v1/x", true},
+		{"the lease itself", true, began, later(time.Hour), "PUT", "/apis/coordination.k8s.io/v1/x", true},
+		{"after a night's sleep of the machine", true, began.Round(0), later(time.Hour).Round(0), "PATCH", "/apis/apps/v1/x", false},
+	} {
+		f := &fence{patience: 10 * time.Second, now: func() time.Time { return test.now }}
+		if test.raised {
+			f.raise()
+		}
+		f.hold(test.renewed)
+		var sent next
+		request, err := http.NewRequestWithContext(t.Context(), test.method, "https://cluster"+test.url, strings.NewReader("x"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		sent := 0
-		f := &fence{margin: defaultLeaseDuration - defaultLeaseRenew}
-		client := f.around(roundTrip(func(*http.Request) (*http.Response, error) { sent++; return &http.Response{Body: http.NoBody}, nil }))
-		try := func(method, path string) error {
-			response, err := client.RoundTrip(httptest.NewRequest(method, path, http.NoBody))
-			if err == nil {
-				err = response.Body.Close()
-			}
-			return err
+		response, err := f.behind(&sent).RoundTrip(request)
+		if err == nil {
+			_ = response.Body.Close()
 		}
-		if err := try(http.MethodPut, "/api/v1/x"); err != nil {
-			t.Errorf("nobody asked to lead: got %v, want the request to be sent", err)
+		if (sent == 1) != test.through || errors.Is(err, ErrLeaseLost) == test.through {
+			t.Errorf("%s: got %d requests, %v; want it through: %t", test.name, sent, err, test.through)
 		}
-		f.elector.Store(elector)
-		if err := try(http.MethodPut, "/api/v1/x"); !errors.Is(err, ErrLeaseLost) {
-			t.Errorf("not elected yet: got %v, want %v", err, ErrLeaseLost)
-		}
-		ctx, cancel := context.WithCancel(t.Context())
-		done := make(chan struct{})
-		go func() { defer close(done); elector.Run(ctx) }()
-		time.Sleep(time.Minute)
-		if err := try(http.MethodPatch, "/api/v1/x"); err != nil {
-			t.Errorf("leading: got %v, want the request to be sent", err)
-		}
-		lease.set(true)
-		time.Sleep(defaultLeaseRenew - 2*defaultLeaseRetry)
-		if err := try(http.MethodPost, "/api/v1/x"); err != nil {
-			t.Errorf("leading for some seconds more: got %v, want the request to be sent", err)
-		}
-		time.Sleep(2*defaultLeaseRetry + time.Millisecond)
-		before := sent
-		if err := try(http.MethodDelete, "/api/v1/x"); !errors.Is(err, ErrLeaseLost) || sent != before {
-			t.Errorf("not renewed for %s: got %v, want %v and nothing sent", defaultLeaseRenew, err, ErrLeaseLost)
-		}
-		for _, free := range [][2]string{{http.MethodGet, "/api/v1/x"}, {http.MethodPut, "/apis/coordination.k8s.io/v1/namespaces/inhaul/leases/x"}} {
-			if err := try(free[0], free[1]); err != nil {
-				t.Errorf("%s %s: got %v, want it to be sent at any time", free[0], free[1], err)
-			}
-		}
-		lease.set(false)
-		time.Sleep(defaultLeaseRetry)
-		if err := try(http.MethodPut, "/api/v1/x"); err != nil {
-			t.Errorf("renewed again: got %v, want the request to be sent", err)
-		}
-		cancel()
-		<-done
-	})
+	}
 }
 
-// roundTrip is a function as a transport.
-type roundTrip func(*http.Request) (*http.Response, error)
+// TestALeaderThatWakesUpTooLateWritesNothing is about an agent that was paused for
+// longer than its lease: its context has not ended yet, and another one leads.
+func TestALeaderThatWakesUpTooLateWritesNothing(t *testing.T) {
+	t.Parallel()
+	first := integration(t)
+	config, log := testConfig(t)
+	second := start(t, config, log, first.namespace)
+	r, err := first.CreateRelease(t.Context(), first.release(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	paused := make(chan struct{})
+	leads := make(chan struct{})
+	ended := make(chan error, 1)
+	go func() {
+		ended <- first.Lead(t.Context(), "first", func(context.Context) { // which it does not look at: it sleeps
+			close(leads)
+			<-paused
+			first.requests.take()
+			for name, write := range map[string]func(context.Context) error{
+				"apply":  func(ctx context.Context) error { _, err := first.Apply(ctx, r); return err },
+				"status": func(ctx context.Context) error { _, err := first.UpdateRelease(ctx, r); return err },
+				"trim":   func(ctx context.Context) error { return first.Trim(ctx, r) },
+				"create": func(ctx context.Context) error { _, err := first.CreateRelease(ctx, first.release(2)); return err },
+			} {
+				if err := write(context.WithoutCancel(t.Context())); !errors.Is(err, ErrLeaseLost) {
+					t.Errorf("%s: got %v, want ErrLeaseLost", name, err)
+				}
+			}
+			if sent := writes(first.requests.take()); len(sent) != 0 {
+				t.Errorf("written: %v", sent)
+			}
+		})
+	}()
+	<-leads
+	if err := first.clients.fence.check(); err != nil {
+		t.Errorf("the first leads: got %v", err)
+	}
+	first.requests.freeze(true) // its renewals stay away from now on
+	secondCtx, stop := context.WithCancel(t.Context())
+	err = second.Lead(secondCtx, "second", func(ctx context.Context) {
+		first.requests.freeze(false)
+		close(paused)
+		if err := <-ended; !errors.Is(err, ErrLeaseLost) {
+			t.Errorf("the first ended with %v, want ErrLeaseLost", err)
+		}
+		if _, err := second.Apply(ctx, r); err != nil {
+			t.Errorf("the second: %v", err)
+		}
+		stop()
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
 
-func (f roundTrip) RoundTrip(request *http.Request) (*http.Response, error) { return f(request) }
+// TestAStaleTrimDeletesNothing is about a release that somebody else wrote since
+// it was read.
+func TestAStaleTrimDeletesNothing(t *testing.T) {
+	t.Parallel()
+	f := integration(t)
+	old, err := f.CreateRelease(t.Context(), f.release(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	moved := old
+	moved.Status.Phase = agent.Applying
+	moved, err = f.UpdateRelease(t.Context(), moved)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Trim(t.Context(), old); !errors.Is(err, agent.ErrConflict) {
+		t.Errorf("got %v, want ErrConflict", err)
+	}
+	if err := f.Trim(t.Context(), moved); err != nil {
+		t.Errorf("got %v for the newest version", err)
+	}
+}

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -93,8 +94,9 @@ func testConfig(t *testing.T) (*rest.Config, *requests) {
 type requests struct {
 	next http.RoundTripper
 
-	mu   sync.Mutex
-	sent []string
+	mu     sync.Mutex
+	sent   []string
+	frozen bool // no lease is renewed
 }
 
 // RoundTrip implements http.RoundTripper.
@@ -104,7 +106,20 @@ func (r *requests) RoundTrip(request *http.Request) (*http.Response, error) {
 		r.sent = append(r.sent, request.Method+" "+request.URL.Path+"?"+request.URL.RawQuery)
 		r.mu.Unlock()
 	}
+	r.mu.Lock()
+	frozen := r.frozen && request.Method == http.MethodPut && strings.Contains(request.URL.Path, "/leases/")
+	r.mu.Unlock()
+	if frozen {
+		return nil, errors.New("frozen")
+	}
 	return r.next.RoundTrip(request)
+}
+
+// freeze keeps the Lease from being renewed, or lets it be again.
+func (r *requests) freeze(frozen bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.frozen = frozen
 }
 
 // take returns what was sent since it was called last.

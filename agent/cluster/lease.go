@@ -35,18 +35,19 @@ var ErrLeaseLost = errors.New("lost the lease")
 // Lead waits until the agent called identity leads, then calls lead with a
 // context that ends with its leadership. It returns when lead has returned: nil
 // when lead or ctx ended by itself, ErrLeaseLost otherwise. The lease is given
-// back only after lead has returned, so that two leaders never overlap; from the
-// call on nothing is written but while this process leads for sure (see Fenced).
+// back only after lead has returned, so that two leaders never overlap. From its
+// first call on the Client writes nothing but what a leader does: see fence.
 func (c *Client) Lead(ctx context.Context, identity string, lead func(context.Context)) error {
 	electing, stopElecting := context.WithCancel(logr.NewContextWithSlogLogger(context.WithoutCancel(ctx), c.log))
 	defer stopElecting()
+	c.clients.fence.raise()
 	started := make(chan context.Context, 1)
 	elector, err := leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
-		Lock: &resourcelock.LeaseLock{
+		Lock: fencedLock{&resourcelock.LeaseLock{
 			LeaseMeta:  metav1.ObjectMeta{Namespace: c.namespace, Name: leaseName},
 			Client:     c.clients.leases,
 			LockConfig: resourcelock.ResourceLockConfig{Identity: identity},
-		},
+		}, c.clients.fence},
 		LeaseDuration: c.lease.Duration, RenewDeadline: c.lease.Renew, RetryPeriod: c.lease.Retry,
 		ReleaseOnCancel: true, Name: leaseName,
 		Callbacks: leaderelection.LeaderCallbacks{
@@ -57,7 +58,6 @@ func (c *Client) Lead(ctx context.Context, identity string, lead func(context.Co
 	if err != nil {
 		return fmt.Errorf("preparing the lease: %w", err)
 	}
-	c.fence.elector.Store(elector)
 	elected := make(chan struct{})
 	go func() {
 		defer close(elected)

@@ -122,11 +122,16 @@ func (c *Client) Releases(line agent.Line) []agent.Release {
 // returns the same channel; Start closes it at its end.
 func (c *Client) Changed() <-chan agent.Line { return c.changes.out }
 
-// Trim deletes the release record; one that is gone already is fine.
+// Trim deletes the release record; one that is gone already is fine. One that has
+// changed since r was read is not: ErrConflict.
 func (c *Client) Trim(ctx context.Context, r agent.Release) error {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	err := c.clients.custom.Delete().Namespace(r.Namespace).Resource(v1alpha1.Releases).Name(releaseName(r)).Do(ctx).Error()
+	err := c.clients.custom.Delete().Namespace(r.Namespace).Resource(v1alpha1.Releases).Name(releaseName(r)).
+		Body(&metav1.DeleteOptions{Preconditions: &metav1.Preconditions{ResourceVersion: &r.Version}}).Do(ctx).Error()
+	if apierrors.IsConflict(err) {
+		return fmt.Errorf("deleting release %s: %w", releaseName(r), agent.ErrConflict)
+	}
 	if err != nil && !apierrors.IsNotFound(err) {
 		return fmt.Errorf("deleting release %s: %w", releaseName(r), err)
 	}

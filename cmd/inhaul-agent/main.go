@@ -1,6 +1,6 @@
 // Command inhaul-agent runs in the cluster: it pulls signed deploy intents from
 // a registry, verifies them, applies them and reports on their commits. It
-// accepts no traffic but health probes.
+// accepts no traffic but health probes and scrapes of its metrics.
 package main
 
 import (
@@ -13,6 +13,7 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"syscall"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 	"k8s.io/client-go/rest"
@@ -20,6 +21,7 @@ import (
 
 	"github.com/inhaul/inhaul/agent"
 	"github.com/inhaul/inhaul/agent/cluster"
+	"github.com/inhaul/inhaul/internal/metrics"
 	"github.com/inhaul/inhaul/internal/oci"
 )
 
@@ -65,13 +67,14 @@ func serve(ctx context.Context, s settings, logger *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	checks, err := newChecks(s, client.Fenced(http.DefaultTransport), logger)
+	counted := metrics.New(metrics.Config{Apps: client, Releases: client, Reporting: s.githubAppID != 0, Poll: s.pollInterval, Now: time.Now})
+	checks, err := newChecks(s, counted, client.Fenced(http.DefaultTransport), logger)
 	if err != nil {
 		return err
 	}
 	registry := oci.New(oci.WithUserAgent("inhaul-agent/" + version()))
 	group, ctx := errgroup.WithContext(ctx)
-	health := &health{}
+	health := &health{metrics: counted}
 	group.Go(func() error { return health.serve(ctx, s.healthAddress) })
 	group.Go(func() error { return client.Start(ctx) })
 	group.Go(func() error {
@@ -82,9 +85,10 @@ func serve(ctx context.Context, s settings, logger *slog.Logger) error {
 		var ended error // why the agent stopped by itself; the process then starts anew
 		err := client.Lead(ctx, s.identity, func(ctx context.Context) {
 			logger.Info("leading", "name", s.identity)
+			defer counted.Lead()()
 			a := agent.New(chaos.around(agent.Ports{
 				Registry: intents{registry}, Keys: newIssuers(logger), Apps: client, Releases: client, Reader: client,
-				Planner: client, Cluster: client, Predeploys: client, Cleaner: client, Witness: client, Checks: checks,
+				Planner: client, Cluster: client, Predeploys: client, Cleaner: client, Witness: client, Checks: checks, Meter: counted, Pulse: counted,
 			}), agent.Config{PollInterval: s.pollInterval, Now: chaos.now, Logger: logger.With("component", "agent")})
 			ended = a.Run(ctx)
 		})

@@ -5,11 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -90,7 +88,7 @@ var _ agent.Checks = checks{}
 
 // newChecks is nil without a GitHub App: verdicts then stay in the cluster. Every
 // request goes through transport.
-func newChecks(s settings, transport http.RoundTripper, logger *slog.Logger) (agent.Checks, error) {
+func newChecks(s settings, meter github.Meter, transport http.RoundTripper, logger *slog.Logger) (agent.Checks, error) {
 	if s.githubAppID == 0 {
 		logger.Warn("no GitHub App is configured: verdicts stay in the cluster")
 		return nil, nil
@@ -101,7 +99,7 @@ func newChecks(s settings, transport http.RoundTripper, logger *slog.Logger) (ag
 	}
 	client, err := github.NewApp(github.AppConfig{
 		BaseURL: s.githubURL, AppID: s.githubAppID, PrivateKey: key, Logger: logger.With("component", "github"), Now: time.Now,
-		HTTP: &http.Client{Transport: transport}, Pace: github.Pace{MaxWait: maxLimitWait},
+		HTTP: &http.Client{Transport: transport}, Pace: github.Pace{MaxWait: maxLimitWait}, Meter: meter,
 	})
 	if err != nil {
 		return nil, err
@@ -136,36 +134,3 @@ func impossible(err error) bool {
 	}
 	return false
 }
-
-// health answers the kubelet's probes; the zero value is alive and not ready.
-type health struct{ ready atomic.Bool }
-
-func (h *health) serve(ctx context.Context, address string) error {
-	if address == "-" {
-		return nil
-	}
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answerOK(w) })
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
-		if !h.ready.Load() {
-			http.Error(w, "caches are not filled yet", http.StatusServiceUnavailable)
-			return
-		}
-		answerOK(w)
-	})
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 5 * time.Second}
-	var config net.ListenConfig
-	listener, err := config.Listen(ctx, "tcp", address)
-	if err != nil {
-		return fmt.Errorf("listening for health probes: %w", err)
-	}
-	stopped := context.AfterFunc(ctx, func() { _ = server.Close() }) // probes are not worth a graceful end
-	defer stopped()
-	if err := server.Serve(listener); err != nil && ctx.Err() == nil {
-		return fmt.Errorf("answering health probes: %w", err)
-	}
-	return nil
-}
-
-// answerOK is for the kubelet, which has gone if it cannot be written.
-func answerOK(w http.ResponseWriter) { _, _ = w.Write([]byte("ok\n")) }

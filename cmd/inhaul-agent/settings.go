@@ -39,7 +39,7 @@ Environment:
   INHAUL_GITHUB_APP_ID        id of the GitHub App that writes check runs
   INHAUL_GITHUB_APP_KEY_FILE  its private key, PEM
                               (without an App, verdicts stay in the cluster)
-  INHAUL_HEALTH_ADDR          of /healthz and /readyz (default :8081; - for none)
+  INHAUL_HEALTH_ADDR          of /healthz, /readyz and /metrics (default :8081; - for none)
   INHAUL_LOG_LEVEL            debug, info, warn or error (default info)
   DOCKER_CONFIG               folder of config.json with the registry's credentials
   SSL_CERT_FILE               CA bundle, if the registry has a CA of its own

@@ -64,14 +64,14 @@ func (g writeGate) enter(ctx context.Context, now func() time.Time, spacing time
 		wait = 0
 	}
 	if err := pause(ctx, wait); err != nil {
-		g.gate.leave()
+		g.leave()
 		return nil, err
 	}
 	var once sync.Once
 	end := func() {
 		once.Do(func() {
 			*g.last = now()
-			g.gate.leave()
+			g.leave()
 		})
 	}
 	timer := time.AfterFunc(maxHold, end)

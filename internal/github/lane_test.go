@@ -114,7 +114,9 @@ func TestOnlyTheTriesOfAWriteHoldOthersUp(t *testing.T) {
 		if took, err := update(t.Context(), c, "acme/storefront"); err != nil || took > time.Second {
 			t.Errorf("got %v, %v, want success a second after the other's try", took, err)
 		}
-		<-done
+		if err := <-done; err == nil {
+			t.Error("got success of a repository in trouble")
+		}
 		writes := f.to(http.MethodPatch, "")
 		for i := 1; i < len(writes); i++ {
 			if gap := writes[i].at.Sub(writes[i-1].at); gap < time.Second {

@@ -1,0 +1,118 @@
+package metrics
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"strconv"
+	"time"
+
+	"github.com/inhaul/inhaul/agent"
+)
+
+// ContentType is that of what Write writes.
+const ContentType = "text/plain; version=0.0.4; charset=utf-8"
+
+// backlog is the oldest work of an app.
+type backlog struct {
+	app            string
+	deploy, report time.Duration
+}
+
+// Write writes every metric. The ages of waiting work are those of a leading process, which alone can mend them.
+func (s *Set) Write(to io.Writer) error {
+	apps := s.backlogs()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	w := bufio.NewWriter(to)
+	leader := 0.0
+	if s.leading {
+		leader = 1
+	}
+	gauge(w, "inhaul_leader", "1 in the process that leads.", leader)
+	for _, f := range []*family{s.steps, s.verdicts, s.refusals, s.lead, s.restore, s.polls, s.requests, s.limits, s.limitWait} {
+		f.write(w)
+	}
+	header(w, "inhaul_deploy_queue_age_seconds", "Age of the app's oldest release without a verdict; 0 where there is none.", "gauge")
+	for _, b := range apps {
+		line(w, "inhaul_deploy_queue_age_seconds", []string{"app"}, []string{b.app}, b.deploy.Seconds())
+	}
+	header(w, "inhaul_report_lag_seconds", "Time for which the app's oldest check has not shown what is durable; 0 where all do.", "gauge")
+	for _, b := range apps {
+		line(w, "inhaul_report_lag_seconds", []string{"app"}, []string{b.app}, b.report.Seconds())
+	}
+	process(w)
+	if err := w.Flush(); err != nil {
+		return fmt.Errorf("writing metrics: %w", err)
+	}
+	return nil
+}
+
+// backlogs are the backlogs of the apps, the first maxSeries by name.
+func (s *Set) backlogs() []backlog {
+	s.mu.Lock()
+	leading := s.leading
+	s.mu.Unlock()
+	if !leading {
+		return nil
+	}
+	now := s.config.Now()
+	age := func(since time.Time) time.Duration {
+		if since.IsZero() {
+			return 0
+		}
+		return max(now.Sub(since), 0)
+	}
+	apps := s.config.Apps.Apps()
+	all := make([]backlog, 0, min(len(apps), maxSeries))
+	for _, app := range apps[:min(len(apps), maxSeries)] {
+		b := backlog{app: app.Name}
+		for _, environment := range app.Environments {
+			waiting := s.waits(agent.Line{App: app.Name, Environment: environment.Name})
+			b.deploy = max(b.deploy, age(waiting.Deploy))
+			if s.config.Reporting {
+				b.report = max(b.report, age(waiting.Report))
+			}
+		}
+		for _, r := range app.Status.Refusals {
+			if s.config.Reporting && r.Repository != "" && !r.Reported {
+				b.report = max(b.report, age(r.At))
+			}
+		}
+		all = append(all, b)
+	}
+	return all
+}
+
+// waits is the backlog of a line. One that has none is not read again before it moves.
+func (s *Set) waits(l agent.Line) agent.Backlog {
+	s.mu.Lock()
+	idle, moves := s.idle[l], s.moves
+	s.mu.Unlock()
+	if idle {
+		return agent.Backlog{}
+	}
+	b := agent.Waiting(s.config.Releases.Releases(l))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if b == (agent.Backlog{}) && moves == s.moves { // else it may have moved while it was read
+		s.idle[l] = true
+	}
+	return b
+}
+
+// process writes what the kernel and the runtime know of this process without work.
+//
+// https://man7.org/linux/man-pages/man5/proc_pid_statm.5.html
+func process(w *bufio.Writer) {
+	gauge(w, "go_goroutines", "Goroutines of the process.", float64(runtime.NumGoroutine()))
+	statm, err := os.ReadFile("/proc/self/statm")
+	if fields := bytes.Fields(statm); err == nil && len(fields) > 1 {
+		if pages, err := strconv.ParseInt(string(fields[1]), 10, 64); err == nil {
+			gauge(w, "process_resident_memory_bytes", "Resident memory of the process.", float64(pages*int64(os.Getpagesize())))
+		}
+	}
+}
