@@ -63,6 +63,18 @@ bench: bin/lab ## a deploy's steps beside the cluster's own floor (N=20 deploys)
 zero-downtime: bin/lab ## 20 releases under constant load on real containers: counts failed requests (needs root)
 	hack/zero-downtime
 
+.PHONY: chaos
+chaos: bin/lab ## breaks everything around the agent N times (200), at the worst moments: nothing may be lost, doubled or untrue (SEED=)
+	hack/chaos chaos
+
+.PHONY: pairs
+pairs: bin/lab ## N pairs of pushes (50) in any order and doubled: the newest one is live; a bad release holds up nobody
+	hack/chaos pairs
+
+.PHONY: soak
+soak: bin/lab ## releases without a pause for MINUTES (15): does the agent's memory grow?
+	hack/chaos soak
+
 .PHONY: clean
 clean: ## remove bin/; the lab's cached parts stay in ~/.cache/inhaul-lab
 	rm -rf bin

@@ -1,8 +1,11 @@
 package agent
 
 import (
+	"context"
 	"testing"
+	"testing/synctest"
 	"time"
+	"unsafe"
 
 	"github.com/inhaul/inhaul/spec"
 )
@@ -73,6 +76,84 @@ func TestJudgeForgivesCrashesFromBeforeTheRelease(t *testing.T) {
 	}
 }
 
+// TestARolloutFromTheFutureEnds is about an agent whose clock was an hour ahead
+// when it applied a release, and is right when the pods turn out not to be ready.
+func TestARolloutFromTheFutureEnds(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.onWatch = func(_ Release, s *ServiceObservation) { s.Pods[0].Ready, s.Pods[0].CreatedAt = false, lunch() }
+		w.publish(t, push(1, 0, 1))
+		w.born = time.Now().Add(-time.Hour)
+		w.runUntil(w.now().Add(time.Minute), nil)
+		if got := w.phases(); got != "RollingOut" {
+			t.Fatalf("got %s, want RollingOut", got)
+		}
+		w.born = w.born.Add(time.Hour)
+		w.runUntil(w.now().Add(spec.DefaultHealthTimeout+time.Minute), nil)
+		if got := w.phases(); got != "Failed" {
+			t.Errorf("got %s, want Failed after %s", got, spec.DefaultHealthTimeout)
+		}
+	})
+}
+
+// TestTheFirstLookFailsNothingByTimeAlone is about an agent that takes up a
+// rollout which another one began by a clock that was an hour behind.
+func TestTheFirstLookFailsNothingByTimeAlone(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		pods := time.Now().Add(time.Minute + uncertainFor/2) // when they are ready
+		w.onWatch = func(_ Release, s *ServiceObservation) {
+			s.Pods[0].Ready, s.Pods[0].CreatedAt = !time.Now().Before(pods), lunch()
+		}
+		w.publish(t, push(1, 0, 1))
+		w.runUntil(w.now().Add(time.Minute), nil)
+		w.born = w.born.Add(-time.Hour)
+		w.runUntil(w.now().Add(uncertainFor/4), nil)
+		if got := w.phases(); got != "RollingOut" {
+			t.Errorf("at the first look: got %s, want it to go on RollingOut", got)
+		}
+		time.Sleep(uncertainFor)
+		w.runUntil(w.now().Add(time.Minute), nil)
+		if got := w.phases(); got != "Succeeded" {
+			t.Errorf("once its pods are ready: got %s, want Succeeded", got)
+		}
+	})
+}
+
+// TestFollowTellsASteadyTime is about a clock that is set an hour ahead while a
+// rollout is watched. A bubble of synctest has no monotonic time: this is real.
+func TestFollowTellsASteadyTime(t *testing.T) {
+	t.Parallel()
+	began, ahead := time.Now(), false
+	clock := func() time.Time {
+		now := time.Now()
+		if ahead {
+			wall := (*uint64)(unsafe.Pointer(&now)) // as setting a clock does: the monotonic part stays; see type time.Time
+			*wall += 3600 << 30
+		}
+		return now
+	}
+	watch := func(ctx context.Context, see func(int) bool) error {
+		for look := range 3 {
+			see(look)
+		}
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	_, _, err := follow(t.Context(), clock, watch, func(look int, now time.Time) Verdict {
+		if passed := now.Round(0).Sub(began.Round(0)); passed > time.Minute {
+			t.Errorf("look %d: %s have passed, want no more than in truth", look, passed)
+		}
+		ahead = true
+		return Verdict{Done: look == 2}
+	})
+	if set := clock().Round(0).Sub(began.Round(0)); err != nil || set < time.Hour {
+		t.Errorf("got %v, and a clock that was set ahead by %s; want an hour", err, set)
+	}
+}
+
 func TestMemory(t *testing.T) {
 	t.Parallel()
 	var m memory
@@ -89,5 +170,19 @@ func TestMemory(t *testing.T) {
 	look(2*time.Second, ContainerObservation{Running: true, Ended: 4})
 	if got := look(3*time.Second, ContainerObservation{Waiting: "CrashLoopBackOff", Ended: 5}); got.EndedBefore != 3 || !got.WaitingSince.Equal(after(3*time.Second)) {
 		t.Errorf("got %+v, want it to wait anew", got)
+	}
+}
+
+// TestAPredeployIsNotTooSlowByTwoClocks is about an agent whose clock is an hour
+// ahead of the Job controller's.
+func TestAPredeployIsNotTooSlowByTwoClocks(t *testing.T) {
+	t.Parallel()
+	o := PredeployObservation{StartedAt: after(-time.Hour), Pods: []PodObservation{stuckPod("predeploy-1", ContainerObservation{Running: true})}}
+	begun := Sightings{Started: noon()}
+	if got := JudgePredeploy(spec.Task{}, o, begun, after(time.Minute)); got.Done {
+		t.Errorf("after a minute: got %+v, want to wait", got)
+	}
+	if got := JudgePredeploy(spec.Task{}, o, begun, after(spec.DefaultTaskTimeout+deadlineLateness)); got.Cause == nil {
+		t.Errorf("after its timeout: got %+v, want it failed", got)
 	}
 }

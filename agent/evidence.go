@@ -79,6 +79,7 @@ func (v *Verdict) ask(q Question) {
 // a rollout up begins with an empty one: its verdict may come later by that, and
 // never too early.
 type memory struct {
+	began    time.Time            // the first look
 	ended    map[string]int       // by pod and container, at the first look
 	waiting  map[string]time.Time // by pod, container and reason
 	evidence map[string]*Evidence // by pod or Job
@@ -87,7 +88,7 @@ type memory struct {
 // fill notes what o shows at now, and adds to it what was seen before.
 func (m *memory) fill(o Observation, now time.Time) {
 	if m.ended == nil {
-		m.ended = map[string]int{}
+		m.began, m.ended = now, map[string]int{}
 	}
 	waiting := map[string]time.Time{}
 	for _, s := range o.Services {

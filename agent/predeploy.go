@@ -184,7 +184,7 @@ func (a *Agent) followPredeploy(ctx context.Context, r Release, judge func(Prede
 	watch := func(ctx context.Context, see func(PredeployObservation) bool) error {
 		return a.Predeploys.WatchPredeploy(ctx, r, see)
 	}
-	verdict, seen, err := follow(ctx, a.now, watch, judge)
+	verdict, seen, err := follow(ctx, a.config.Now, watch, judge)
 	if err != nil {
 		err = fmt.Errorf("watching the predeploy of release %d of %s: %w", r.Number, r.Line, err)
 	}

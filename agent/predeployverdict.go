@@ -171,10 +171,7 @@ func (t trial) predeployEnd(task spec.Task, o PredeployObservation, since Sighti
 
 // overdue is the cause of a command that nobody ends though its time is over.
 func (t trial) overdue(task spec.Task, o PredeployObservation) *Cause {
-	begun := o.StartedAt
-	if begun.IsZero() {
-		begun = t.since
-	}
+	begun := later(o.StartedAt, t.since) // by two clocks: the later one is never too early
 	if t.waitUntil(begun.Add(task.Limit() + deadlineLateness)) {
 		return nil
 	}

@@ -216,17 +216,26 @@ func (a *Agent) observe(ctx context.Context, r Release, releases []Release) erro
 
 // judge watches the rollout until Judge is done. What it waits for out of the
 // ordinary is made durable, so that people see why it takes so long.
+//
+// A release may have been applied in the future: by an agent whose clock was ahead,
+// or before this one's was set back. Its time then begins when that is seen.
 func (a *Agent) judge(ctx context.Context, r Release, applied time.Time) (Release, Verdict, Observation, error) {
 	ctx, cancel := context.WithTimeout(ctx, deadline(r)+observeSlack)
 	defer cancel()
 	var before memory
 	watch := func(ctx context.Context, see func(Observation) bool) error { return a.Cluster.Watch(ctx, r, see) }
-	verdict, seen, err := follow(ctx, a.now, watch, func(o Observation, now time.Time) Verdict {
+	verdict, seen, err := follow(ctx, a.config.Now, watch, func(o Observation, now time.Time) Verdict {
+		if now.Before(applied) {
+			applied = now
+		}
 		before.fill(o, now)
 		verdict := Judge(r, o, applied, now)
 		if before.ask(ctx, a.Witness, r, verdict.Ask, now) {
 			before.fill(o, now)
 			verdict = Judge(r, o, applied, now)
+		}
+		if enough := before.began.Add(uncertainFor); verdict.Cause.ofTimeAlone() && now.Before(enough) {
+			return Verdict{Recheck: enough, Message: verdict.Message}
 		}
 		r = a.tellWait(ctx, r, verdict)
 		return verdict
@@ -261,8 +270,20 @@ func (a *Agent) tellWait(ctx context.Context, r Release, v Verdict) Release {
 	return written
 }
 
+// ofTimeAlone reports whether nothing but the time that has passed speaks against
+// the release. The time of the first look proves little: the clock was set since
+// the release was applied, or it was another agent's, or this one was away.
+func (c *Cause) ofTimeAlone() bool {
+	if c == nil {
+		return false
+	}
+	return slices.Contains([]CauseKind{CauseNotReady, CauseNotListening, CauseProbe, CauseUnschedulable, CauseNoProgress}, c.Kind)
+}
+
 // follow calls judge with everything that watch sees, and again when a symptom's
-// time is up, until judge is done. It returns what was seen last.
+// time is up, until judge is done. It returns what was seen last. The time that
+// judge is told begins with the clock's and then goes on steadily, whoever sets
+// the clock meanwhile, if now's times have a monotonic part.
 func follow[O any](ctx context.Context, now func() time.Time, watch func(context.Context, func(O) bool) error, judge func(O, time.Time) Verdict) (Verdict, O, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -278,6 +299,7 @@ func follow[O any](ctx context.Context, now func() time.Time, watch func(context
 			}
 		})
 	}()
+	began := now()
 	var seen O
 	var recheck <-chan time.Time
 	for {
@@ -290,7 +312,7 @@ func follow[O any](ctx context.Context, now func() time.Time, watch func(context
 		case seen = <-observations:
 		case <-recheck:
 		}
-		at := now()
+		at := began.Add(now().Sub(began)).UTC() // by the monotonic part of both, which UTC takes off
 		verdict := judge(seen, at)
 		if verdict.Done {
 			cancel()

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/inhaul/inhaul/lab/image"
 	"github.com/inhaul/inhaul/lab/layout"
@@ -51,6 +52,20 @@ func (c *downCommand) Run(m *machine, ctx *invocation) error {
 		return err
 	}
 	return lifecycle.Down(ctx, dir, c.Wipe, m.out)
+}
+
+type restartCommand struct {
+	labFlags
+	Down time.Duration `help:"How long it stays down." default:"0s"`
+}
+
+// Run restarts the API server.
+func (c *restartCommand) Run(m *machine, ctx *invocation) error {
+	dir, err := c.find(m)
+	if err != nil {
+		return err
+	}
+	return lifecycle.Restart(ctx, dir, c.Down)
 }
 
 type statusCommand struct {

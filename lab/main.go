@@ -33,6 +33,8 @@ type program struct {
 	Push   pushCommand   `cmd:"" help:"Push one static binary as an image."`
 	Exec   execCommand   `cmd:"" help:"Run a command in the node's network (mode real)."`
 
+	Restart restartCommand `cmd:"" help:"Kill the API server and start it again (mode kwok)."`
+
 	Possible possibleCommand `cmd:"" help:"Say why a mode cannot run here, if so, and exit 1."`
 
 	Demo   demoCommand   `cmd:"" help:"Play the main job: pushes become releases, a broken one does not, an old run comes back."`

@@ -56,9 +56,12 @@ func (f *fence) check() error {
 	return nil
 }
 
-// Leads is nil while this process may write, and ErrLeaseLost once another one may
-// lead.
-func (c *Client) Leads() error { return c.clients.fence.check() }
+// Fenced is next behind the same fence, for what only the leader may change
+// elsewhere: GitHub does not say that a check run of an intent exists, so one of a
+// former leader would be a second one.
+func (c *Client) Fenced(next http.RoundTripper) http.RoundTripper {
+	return c.clients.fence.behind(next)
+}
 
 // behind is next behind the fence.
 func (f *fence) behind(next http.RoundTripper) http.RoundTripper { return fenced{f, next} }

@@ -97,7 +97,7 @@ func TestALeaderThatWakesUpTooLateWritesNothing(t *testing.T) {
 		})
 	}()
 	<-leads
-	if err := first.Leads(); err != nil {
+	if err := first.clients.fence.check(); err != nil {
 		t.Errorf("the first leads: got %v", err)
 	}
 	first.requests.freeze(true) // its renewals stay away from now on

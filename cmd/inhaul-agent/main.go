@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -61,14 +62,15 @@ func serve(ctx context.Context, s settings, logger *slog.Logger) error {
 	if err != nil {
 		return fmt.Errorf("reading the cluster's address: %w", err)
 	}
-	client, err := cluster.New(ctx, config, cluster.Options{
-		Namespace: s.namespace, Logger: logger.With("component", "cluster"), Now: time.Now,
+	chaos := newChaos()
+	client, err := cluster.New(ctx, chaos.onto(config), cluster.Options{
+		Namespace: s.namespace, Logger: logger.With("component", "cluster"), Now: chaos.now,
 	})
 	if err != nil {
 		return err
 	}
 	counted := metrics.New(metrics.Config{Apps: client, Releases: client, Reporting: s.githubAppID != 0, Poll: s.pollInterval, Now: time.Now})
-	checks, err := newChecks(s, counted, client.Leads, logger)
+	checks, err := newChecks(s, counted, client.Fenced(http.DefaultTransport), logger)
 	if err != nil {
 		return err
 	}
@@ -86,11 +88,11 @@ func serve(ctx context.Context, s settings, logger *slog.Logger) error {
 		err := client.Lead(ctx, s.identity, func(ctx context.Context) {
 			logger.Info("leading", "name", s.identity)
 			defer counted.Lead()()
-			a := agent.New(agent.Ports{
+			a := agent.New(chaos.around(agent.Ports{
 				Registry: intents{registry}, Keys: newIssuers(logger), Apps: client, Releases: client, Reader: client,
 				Planner: client, Cluster: client, Predeploys: client, Cleaner: client, Drifts: client, Witness: client,
 				Requests: client, Requesters: client, Checks: checks, Meter: counted, Pulse: counted,
-			}, agent.Config{PollInterval: s.pollInterval, Now: time.Now, Logger: logger.With("component", "agent")})
+			}), agent.Config{PollInterval: s.pollInterval, Now: chaos.now, Logger: logger.With("component", "agent")})
 			ended = a.Run(ctx)
 		})
 		return errors.Join(err, ended)

@@ -82,15 +82,13 @@ func (i *issuers) Refresh(ctx context.Context, issuer string) (jose.JSONWebKeySe
 const maxLimitWait = 5 * time.Second
 
 // checks are check runs as the agent sees them.
-type checks struct {
-	client *github.Client
-	leads  func() error // nil while this agent leads
-}
+type checks struct{ client *github.Client }
 
 var _ agent.Checks = checks{}
 
-// newChecks is nil without a GitHub App: verdicts then stay in the cluster.
-func newChecks(s settings, meter github.Meter, leads func() error, logger *slog.Logger) (agent.Checks, error) {
+// newChecks is nil without a GitHub App: verdicts then stay in the cluster. Every
+// request goes through transport.
+func newChecks(s settings, meter github.Meter, transport http.RoundTripper, logger *slog.Logger) (agent.Checks, error) {
 	if s.githubAppID == 0 {
 		logger.Warn("no GitHub App is configured: verdicts stay in the cluster")
 		return nil, nil
@@ -101,19 +99,16 @@ func newChecks(s settings, meter github.Meter, leads func() error, logger *slog.
 	}
 	client, err := github.NewApp(github.AppConfig{
 		BaseURL: s.githubURL, AppID: s.githubAppID, PrivateKey: key, Logger: logger.With("component", "github"), Now: time.Now,
-		Pace: github.Pace{MaxWait: maxLimitWait}, Meter: meter,
+		HTTP: &http.Client{Transport: transport}, Pace: github.Pace{MaxWait: maxLimitWait}, Meter: meter,
 	})
 	if err != nil {
 		return nil, err
 	}
-	return checks{client, leads}, nil
+	return checks{client}, nil
 }
 
 // Show says ErrNoCommit for what another try will not mend.
 func (c checks) Show(ctx context.Context, check agent.Check) (int64, error) {
-	if err := c.leads(); err != nil { // somebody else knows better what is so
-		return 0, err
-	}
 	id, err := c.client.UpsertCheckRun(ctx, github.CheckRun{
 		ID: check.ID, Repository: check.Repository, HeadSHA: check.Commit, Name: check.Name, ExternalID: check.ExternalID,
 		Status: string(check.Status), Conclusion: string(check.Conclusion), Title: check.Title, Summary: check.Summary,

@@ -116,6 +116,9 @@ func (c *Client) createCheckRun(ctx context.Context, run CheckRun) (int64, error
 	if errors.Is(err, errAlreadyCreated) {
 		return existing, errAlreadyCreated
 	}
+	if err == nil {
+		err = created.proof()
+	}
 	if err != nil {
 		return 0, fmt.Errorf("creating check run %q in %s: %w", run.Name, run.Repository, err)
 	}
@@ -133,8 +136,22 @@ func (c *Client) updateCheckRun(ctx context.Context, run CheckRun) error {
 		method: http.MethodPatch, path: path + "/check-runs/" + strconv.FormatInt(run.ID, 10),
 		repository: run.Repository, body: body,
 	}
-	if err := c.do(ctx, cl, nil); err != nil {
+	var updated checkRunJSON
+	err = c.do(ctx, cl, &updated)
+	if err == nil {
+		err = updated.proof()
+	}
+	if err != nil {
 		return fmt.Errorf("updating check run %q in %s: %w", run.Name, run.Repository, err)
+	}
+	return nil
+}
+
+// proof is an error if r, the answer to a write, is no check run: whatever stands between a client and GitHub may say
+// 200 as well, and a verdict that was never written must not count as shown.
+func (r checkRunJSON) proof() error {
+	if r.ID == 0 {
+		return errors.New("the answer is no check run")
 	}
 	return nil
 }

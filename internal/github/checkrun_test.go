@@ -127,6 +127,27 @@ func TestUpsertCheckRun(t *testing.T) {
 		}
 	})
 
+	t.Run("does not take what is no check run for an answer", func(t *testing.T) {
+		t.Parallel()
+		for _, method := range []string{http.MethodPost, http.MethodPatch} {
+			for _, garbage := range []string{"", "{}", "<html>Please log in</html>"} {
+				f := &fake{answer: func(n int, r seen, req *http.Request) (int, http.Header, string) {
+					if r.method == method {
+						return 200, nil, garbage
+					}
+					return ordinary(n, r, req)
+				}}
+				run := queued()
+				if method == http.MethodPatch {
+					run.ID = 77
+				}
+				if id, err := tokenClient(t, f).UpsertCheckRun(t.Context(), run); err == nil {
+					t.Errorf("%s answered with %q: got %d and no error", method, garbage, id)
+				}
+			}
+		}
+	})
+
 	t.Run("creates again when the lost try did nothing", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {

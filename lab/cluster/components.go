@@ -26,7 +26,7 @@ func (c Config) box(name string, flags ...string) Component {
 // Start launches the components in order and returns when the API server is
 // ready and all are launched.
 func (c Config) Start(ctx context.Context, launch Launch) error {
-	first := []Component{c.etcd(), c.apiServer()}
+	first := []Component{c.etcd(), c.APIServer()}
 	second := []Component{c.controllerManager(), c.scheduler()}
 	if c.Lab.Mode == layout.Real {
 		first = append([]Component{c.containerd()}, first...)
@@ -71,7 +71,8 @@ func (c Config) etcd() Component {
 	return e
 }
 
-func (c Config) apiServer() Component {
+// APIServer is the API server as a component.
+func (c Config) APIServer() Component {
 	flags := []string{
 		"--etcd-servers", "http://127.0.0.1:" + strconv.Itoa(c.Lab.Ports.Etcd),
 		"--secure-port", strconv.Itoa(c.Lab.Ports.API),

@@ -64,7 +64,7 @@ func TestStagesKeepTheirOwnTemplates(t *testing.T) {
 
 func TestComponentsByMode(t *testing.T) {
 	t.Parallel()
-	kwok, node := aConfig(layout.Kwok).apiServer(), aConfig(layout.Real).apiServer()
+	kwok, node := aConfig(layout.Kwok).APIServer(), aConfig(layout.Real).APIServer()
 	if !has(kwok.Args, "--bind-address", "127.0.0.1") || !has(kwok.Args, "--endpoint-reconciler-type", "none") {
 		t.Errorf("mode kwok must stay on loopback: %v", kwok.Args)
 	}

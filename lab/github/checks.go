@@ -70,6 +70,7 @@ func (s *Server) createCheckRun(req *apiRequest) reply {
 	}
 	run.apply(asked, s.now())
 	s.state.CheckRuns = append(s.state.CheckRuns, run)
+	s.note(run)
 	return reply{status: http.StatusCreated, body: s.checkRunShape(run)}
 }
 
@@ -117,6 +118,7 @@ func (s *Server) updateCheckRun(req *apiRequest) reply {
 		return fail(http.StatusBadRequest, "Problems parsing JSON")
 	}
 	run.apply(asked, s.now())
+	s.note(run)
 	return reply{status: http.StatusOK, body: s.checkRunShape(run)}
 }
 

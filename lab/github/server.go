@@ -57,6 +57,7 @@ type Server struct {
 	violations []Violation
 	requests   []loggedRequest
 	faults     []*fault
+	history    []checkChange
 	limits     limits
 	issued     int // installation tokens so far: every second one is of the long form
 }
@@ -116,6 +117,7 @@ func (s *Server) routes(prefix string) *http.ServeMux {
 	handle("DELETE", "/_lab/faults", s.clearFaults)
 	handle("POST", "/_lab/limits", s.setLimits)
 	handle("GET", "/_lab/requests", s.listRequests)
+	handle("GET", "/_lab/check-changes", s.listCheckChanges)
 	handle("GET", "/_lab/violations", s.listViolations)
 	handle("DELETE", "/_lab/violations", s.clearViolations)
 	mux.HandleFunc("/", s.api)

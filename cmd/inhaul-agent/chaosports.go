@@ -1,0 +1,177 @@
+//go:build chaos
+
+package main
+
+import (
+	"context"
+
+	"github.com/inhaul/inhaul/agent"
+)
+
+// around makes every call of a port that reaches out a point where the agent may
+// die, before and after it. Methods that are not named here pass through.
+func (c *chaos) around(p agent.Ports) agent.Ports {
+	p.Registry = dyingRegistry{p.Registry, c}
+	p.Apps = dyingApps{p.Apps, c}
+	p.Releases = dyingReleases{p.Releases, c}
+	p.Planner = dyingPlanner{p.Planner, c}
+	p.Cluster = dyingCluster{p.Cluster, c}
+	p.Predeploys = dyingPredeploys{p.Predeploys, c}
+	p.Cleaner = dyingCleaner{p.Cleaner, c}
+	p.Drifts = dyingDrifts{p.Drifts, c}
+	p.Requests = dyingRequests{p.Requests, c}
+	p.Witness = dyingWitness{p.Witness, c}
+	if p.Checks != nil {
+		p.Checks = dyingChecks{p.Checks, c}
+	}
+	return p
+}
+
+// at passes a point before a call and returns what passes the one after it.
+func (c *chaos) at(method string) func() {
+	c.pass(method + ":before")
+	return func() { c.pass(method + ":after") }
+}
+
+// requests is agent.Requests under another name, for the same reason.
+type requests = agent.Requests
+
+// apps is agent.Apps under another name: it has a method that is called so too.
+type apps = agent.Apps
+
+type (
+	dyingRegistry struct {
+		agent.Registry
+		c *chaos
+	}
+	dyingApps struct {
+		apps
+		c *chaos
+	}
+	dyingReleases struct {
+		agent.Releases
+		c *chaos
+	}
+	dyingPlanner struct {
+		agent.Planner
+		c *chaos
+	}
+	dyingCluster struct {
+		agent.Cluster
+		c *chaos
+	}
+	dyingPredeploys struct {
+		agent.Predeploys
+		c *chaos
+	}
+	dyingCleaner struct {
+		agent.Cleaner
+		c *chaos
+	}
+	dyingDrifts struct {
+		agent.Drifts
+		c *chaos
+	}
+	dyingRequests struct {
+		requests
+		c *chaos
+	}
+	dyingWitness struct {
+		agent.Witness
+		c *chaos
+	}
+	dyingChecks struct {
+		agent.Checks
+		c *chaos
+	}
+)
+
+func (d dyingRegistry) List(ctx context.Context, repository string) ([]agent.Notice, error) {
+	defer d.c.at("List")()
+	return d.Registry.List(ctx, repository)
+}
+
+func (d dyingRegistry) Fetch(ctx context.Context, repository, tag string) ([]byte, error) {
+	defer d.c.at("Fetch")()
+	return d.Registry.Fetch(ctx, repository, tag)
+}
+
+func (d dyingApps) UpdateApp(ctx context.Context, name string, change func(*agent.AppStatus)) error {
+	defer d.c.at("UpdateApp")()
+	return d.apps.UpdateApp(ctx, name, change)
+}
+
+func (d dyingReleases) CreateRelease(ctx context.Context, r agent.Release) (agent.Release, error) {
+	defer d.c.at("CreateRelease")()
+	return d.Releases.CreateRelease(ctx, r)
+}
+
+func (d dyingReleases) UpdateRelease(ctx context.Context, r agent.Release) (agent.Release, error) {
+	defer d.c.at("UpdateRelease")()
+	return d.Releases.UpdateRelease(ctx, r)
+}
+
+func (d dyingPlanner) Objects(ctx context.Context, r agent.Release) ([]agent.Object, error) {
+	defer d.c.at("Objects")()
+	return d.Planner.Objects(ctx, r)
+}
+
+func (d dyingCluster) Apply(ctx context.Context, r agent.Release) ([]agent.Object, error) {
+	defer d.c.at("Apply")()
+	return d.Cluster.Apply(ctx, r)
+}
+
+func (d dyingCluster) Watch(ctx context.Context, r agent.Release, see func(agent.Observation) bool) error {
+	defer d.c.at("Watch")()
+	return d.Cluster.Watch(ctx, r, see)
+}
+
+func (d dyingPredeploys) StartPredeploy(ctx context.Context, r agent.Release) ([]agent.Object, error) {
+	defer d.c.at("StartPredeploy")()
+	return d.Predeploys.StartPredeploy(ctx, r)
+}
+
+func (d dyingPredeploys) WatchPredeploy(ctx context.Context, r agent.Release, see func(agent.PredeployObservation) bool) error {
+	defer d.c.at("WatchPredeploy")()
+	return d.Predeploys.WatchPredeploy(ctx, r, see)
+}
+
+func (d dyingCleaner) Prune(ctx context.Context, r agent.Release, gone, kept []agent.Object) ([]agent.Object, error) {
+	defer d.c.at("Prune")()
+	return d.Cleaner.Prune(ctx, r, gone, kept)
+}
+
+func (d dyingCleaner) Trim(ctx context.Context, r agent.Release) error {
+	defer d.c.at("Trim")()
+	return d.Cleaner.Trim(ctx, r)
+}
+
+func (d dyingDrifts) Drifted(ctx context.Context, r agent.Release, policy agent.DriftPolicy, leave func(agent.Object) bool) ([]agent.Drift, error) {
+	defer d.c.at("Drifted")()
+	return d.Drifts.Drifted(ctx, r, policy, leave)
+}
+
+func (d dyingDrifts) Settle(ctx context.Context, r agent.Release, revert, reported []agent.Object) error {
+	defer d.c.at("Settle")()
+	return d.Drifts.Settle(ctx, r, revert, reported)
+}
+
+func (d dyingRequests) Conclude(ctx context.Context, r agent.Request) error {
+	defer d.c.at("Conclude")()
+	return d.requests.Conclude(ctx, r)
+}
+
+func (d dyingWitness) Evidence(ctx context.Context, r agent.Release, q agent.Question) agent.Evidence {
+	defer d.c.at("Evidence")()
+	return d.Witness.Evidence(ctx, r, q)
+}
+
+func (d dyingWitness) Testimony(ctx context.Context, r agent.Release, cause agent.Cause) agent.Cause {
+	defer d.c.at("Testimony")()
+	return d.Witness.Testimony(ctx, r, cause)
+}
+
+func (d dyingChecks) Show(ctx context.Context, check agent.Check) (int64, error) {
+	defer d.c.at("Show")()
+	return d.Checks.Show(ctx, check)
+}
