@@ -47,6 +47,8 @@ type lab struct {
 	signer intent.Signer
 	oci    *oci.Registry
 	runs   int64
+	// secrets are references of the app that is pushed; nil: it has none.
+	secrets map[string]string
 }
 
 // newLab skips without a lab: LAB_BIN, LAB_DIR and what `lab env` prints.
@@ -122,27 +124,45 @@ func (l *lab) image(run int64) string { return fmt.Sprintf("%s@sha256:%064x", l.
 // and returns its commit and when the registry had it.
 func (l *lab) publish(ctx context.Context) (commit string, at time.Time, err error) {
 	l.runs++
-	now := time.Now().UTC().Truncate(time.Millisecond)
-	commit = fmt.Sprintf("%040x", l.runs)
-	statement := intent.New(l.image(l.runs), intent.Predicate{
-		Kind: intent.Deploy, App: app, Environment: "production",
-		Source: intent.Source{
-			Repository: repository, RepositoryID: repositoryID, RepositoryOwnerID: 1, Ref: "refs/heads/main", Commit: commit,
-			Event: "push", EventAt: now, WorkflowRef: repository + "/.github/workflows/deploy.yml@refs/heads/main",
-			RunID: l.runs, RunNumber: l.runs, RunAttempt: 1, Actor: "bench",
-		},
+	return l.push(ctx, l.runs, 1)
+}
+
+// push publishes an attempt of a run: each run has an image and a configuration
+// of its own.
+func (l *lab) push(ctx context.Context, run, attempt int64) (commit string, at time.Time, err error) {
+	commit = commitOf(run)
+	at, err = l.send(ctx, l.image(run), intent.Predicate{
+		Kind: intent.Deploy, Source: source(commit, run, attempt),
 		Spec: &spec.App{Name: app, Services: []spec.Service{{
 			Name: "web", Type: spec.Web, Port: 8080, Replicas: 3, CPU: "10m", Memory: "16Mi",
-			Env: map[string]string{"RUN": strconv.FormatInt(l.runs, 10)},
+			Env: map[string]string{"RUN": strconv.FormatInt(run, 10)}, Secrets: l.secrets,
 		}}},
-		IssuedAt: now, ExpiresAt: now.Add(time.Hour),
 	})
-	envelope, digest, err := intent.Sign(ctx, statement, l.signer)
+	return commit, at, err
+}
+
+func commitOf(run int64) string { return fmt.Sprintf("%040x", run) }
+
+// source is the workflow run that asks; send gives it its time.
+func source(commit string, run, attempt int64) intent.Source {
+	return intent.Source{
+		Repository: repository, RepositoryID: repositoryID, RepositoryOwnerID: 1, Ref: "refs/heads/main", Commit: commit,
+		Event: "push", WorkflowRef: repository + "/.github/workflows/deploy.yml@refs/heads/main",
+		RunID: run, RunNumber: run, RunAttempt: attempt, Actor: "bench",
+	}
+}
+
+// send signs and publishes p as of now, and returns when the registry had it.
+func (l *lab) send(ctx context.Context, image string, p intent.Predicate) (time.Time, error) {
+	now := time.Now().UTC().Truncate(time.Millisecond)
+	p.App, p.Environment = app, "production"
+	p.IssuedAt, p.Source.EventAt, p.ExpiresAt = now, now, now.Add(time.Hour)
+	envelope, digest, err := intent.Sign(ctx, intent.New(image, p), l.signer)
 	if err != nil {
-		return "", time.Time{}, err
+		return time.Time{}, err
 	}
 	_, err = l.oci.Publish(ctx, l.images+"-intents", oci.Tag("production", now, digest), envelope)
-	return commit, time.Now(), err
+	return time.Now(), err
 }
 
 // series are the durations of one step, in seconds.
