@@ -82,10 +82,7 @@ func (i *issuers) Refresh(ctx context.Context, issuer string) (jose.JSONWebKeySe
 const maxLimitWait = 5 * time.Second
 
 // checks are check runs as the agent sees them.
-type checks struct {
-	client *github.Client
-	leads  func() error // nil while this agent leads
-}
+type checks struct{ client *github.Client }
 
 var _ agent.Checks = checks{}
 
@@ -101,19 +98,16 @@ func newChecks(s settings, meter github.Meter, leads func() error, logger *slog.
 	}
 	client, err := github.NewApp(github.AppConfig{
 		BaseURL: s.githubURL, AppID: s.githubAppID, PrivateKey: key, Logger: logger.With("component", "github"), Now: time.Now,
-		Pace: github.Pace{MaxWait: maxLimitWait}, Meter: meter,
+		Pace: github.Pace{MaxWait: maxLimitWait}, Meter: meter, MayWrite: leads,
 	})
 	if err != nil {
 		return nil, err
 	}
-	return checks{client, leads}, nil
+	return checks{client}, nil
 }
 
 // Show says ErrNoCommit for what another try will not mend.
 func (c checks) Show(ctx context.Context, check agent.Check) (int64, error) {
-	if err := c.leads(); err != nil { // somebody else knows better what is so
-		return 0, err
-	}
 	id, err := c.client.UpsertCheckRun(ctx, github.CheckRun{
 		ID: check.ID, Repository: check.Repository, HeadSHA: check.Commit, Name: check.Name, ExternalID: check.ExternalID,
 		Status: string(check.Status), Conclusion: string(check.Conclusion), Title: check.Title, Summary: check.Summary,
