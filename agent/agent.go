@@ -138,13 +138,15 @@ func (a *Agent) Run(ctx context.Context) error {
 	}
 }
 
-// The bounds of polling when no interval is set. Each App is one list call, so
-// that a few are heard within a second, and many ask no more than two a second
+// SlowestPoll is the longest interval that the agent chooses by itself.
+const SlowestPoll = 5 * time.Second
+
+// The other bounds of polling when no interval is set. Each App is one list call,
+// so that a few are heard within a second, and many ask no more than two a second
 // until the slowest pace is reached.
 const (
 	fastestPoll = time.Second
 	pollPerApp  = 500 * time.Millisecond
-	slowestPoll = 5 * time.Second
 )
 
 // pollInterval is the time between two looks at the registry of each of apps.
@@ -152,7 +154,7 @@ func (a *Agent) pollInterval(apps int) time.Duration {
 	if a.config.PollInterval > 0 {
 		return a.config.PollInterval
 	}
-	return min(max(time.Duration(apps)*pollPerApp, fastestPoll), slowestPoll)
+	return min(max(time.Duration(apps)*pollPerApp, fastestPoll), SlowestPoll)
 }
 
 // resume gives every line of the app a turn after a start.

@@ -200,3 +200,26 @@ func TestTurnsEndWithTheirContext(t *testing.T) {
 		}
 	})
 }
+
+// TestAReminderDoesNotCutAWaitShort is about what is asked for at every poll.
+func TestAReminderDoesNotCutAWaitShort(t *testing.T) {
+	t.Parallel()
+	runs := 0
+	bubble(t, func(context.Context, string) error {
+		runs++
+		return errors.New("no answer")
+	}, func(all *turns[string], failures *[]time.Duration) {
+		all.remind("a")
+		for range 600 {
+			time.Sleep(time.Second)
+			all.remind("a")
+		}
+		synctest.Wait()
+		if runs < 10 || runs > 30 { // after 1/2 s, 1 s, 2 s, … a minute
+			t.Errorf("got %d turns in 10 minutes of reminders, want the waits between them kept", runs)
+		}
+		if last := (*failures)[len(*failures)-1]; last < lastRetry/2 {
+			t.Errorf("got a wait of %v at last, want it ever longer", last)
+		}
+	})
+}

@@ -56,12 +56,9 @@ func (f *fence) check() error {
 	return nil
 }
 
-// Fenced is next behind the same fence, for what only the leader may change
-// elsewhere: GitHub does not say that a check run of an intent exists, so one of a
-// former leader would be a second one.
-func (c *Client) Fenced(next http.RoundTripper) http.RoundTripper {
-	return c.clients.fence.behind(next)
-}
+// Leads is nil while this process may write, and ErrLeaseLost once another one may
+// lead.
+func (c *Client) Leads() error { return c.clients.fence.check() }
 
 // behind is next behind the fence.
 func (f *fence) behind(next http.RoundTripper) http.RoundTripper { return fenced{f, next} }
@@ -88,24 +85,39 @@ func (t fenced) RoundTrip(request *http.Request) (*http.Response, error) {
 // fencedLock is the Lease, whose renewals the fence goes by.
 type fencedLock struct {
 	*resourcelock.LeaseLock
-	fence *fence
+	fence  *fence
+	holder string // of the Lease as it was read last; only the elector calls
+}
+
+// Get implements resourcelock.Interface.
+func (l *fencedLock) Get(ctx context.Context) (*resourcelock.LeaderElectionRecord, []byte, error) {
+	record, raw, err := l.LeaseLock.Get(ctx)
+	if err == nil {
+		l.holder = record.HolderIdentity
+	}
+	return record, raw, err
 }
 
 // Create implements resourcelock.Interface.
-func (l fencedLock) Create(ctx context.Context, record resourcelock.LeaderElectionRecord) error {
+func (l *fencedLock) Create(ctx context.Context, record resourcelock.LeaderElectionRecord) error {
 	return l.renew(record, func() error { return l.LeaseLock.Create(ctx, record) })
 }
 
 // Update implements resourcelock.Interface.
-func (l fencedLock) Update(ctx context.Context, record resourcelock.LeaderElectionRecord) error {
+func (l *fencedLock) Update(ctx context.Context, record resourcelock.LeaderElectionRecord) error {
 	return l.renew(record, func() error { return l.LeaseLock.Update(ctx, record) })
 }
 
 // renew lets others lead only after this process has stopped to write. Others
-// count from when they see the renewal, which is after it was asked for.
-func (l fencedLock) renew(record resourcelock.LeaderElectionRecord, write func() error) error {
+// count from when they see the renewal, which is after it was asked for. An
+// elector that was paused would give back what it takes for its own: the lease of
+// whoever leads by now.
+func (l *fencedLock) renew(record resourcelock.LeaderElectionRecord, write func() error) error {
 	if record.HolderIdentity != l.Identity() {
 		l.fence.hold(time.Time{})
+		if l.holder != l.Identity() {
+			return ErrLeaseLost
+		}
 		return write()
 	}
 	asked := l.fence.now()
@@ -114,4 +126,29 @@ func (l fencedLock) renew(record resourcelock.LeaderElectionRecord, write func()
 		l.fence.hold(asked)
 	}
 	return err
+}
+
+// whenFenced calls stop as soon as nothing may be written any more: an elector that
+// was paused tries for another renewal deadline before it says so. The result ends
+// the watch, and returns when it has ended.
+func (c *Client) whenFenced(ctx context.Context, stop func()) (end func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		tick := time.NewTicker(c.lease.Retry / 2)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+				if c.Leads() != nil {
+					stop()
+					return
+				}
+			}
+		}
+	}()
+	return func() { cancel(); <-ended }
 }

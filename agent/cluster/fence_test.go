@@ -8,6 +8,9 @@ import (
 	"testing"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
 	"github.com/inhaul/inhaul/agent"
 )
 
@@ -97,7 +100,7 @@ func TestALeaderThatWakesUpTooLateWritesNothing(t *testing.T) {
 		})
 	}()
 	<-leads
-	if err := first.clients.fence.check(); err != nil {
+	if err := first.Leads(); err != nil {
 		t.Errorf("the first leads: got %v", err)
 	}
 	first.requests.freeze(true) // its renewals stay away from now on
@@ -115,6 +118,27 @@ func TestALeaderThatWakesUpTooLateWritesNothing(t *testing.T) {
 	})
 	if err != nil {
 		t.Error(err)
+	}
+}
+
+// TestALeaseOfSomebodyElseIsNotGivenBack is about a leader that is told to end when
+// it has just been overtaken, and has not seen it.
+func TestALeaseOfSomebodyElseIsNotGivenBack(t *testing.T) {
+	t.Parallel()
+	f := integration(t)
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	_ = f.Lead(ctx, "first", func(context.Context) {
+		time.Sleep(f.lease.Retry / 4) // the first renewal is done, the next one is not
+		_, err := f.admin.leases.Leases(f.namespace).Patch(t.Context(), leaseName, types.MergePatchType, []byte(`{"spec":{"holderIdentity":"second"}}`), metav1.PatchOptions{})
+		if err != nil {
+			t.Error(err)
+		}
+		stop()
+	})
+	lease, err := f.admin.leases.Leases(f.namespace).Get(t.Context(), leaseName, metav1.GetOptions{})
+	if err != nil || lease.Spec.HolderIdentity == nil || *lease.Spec.HolderIdentity != "second" {
+		t.Errorf("got %+v, %v; want the second to hold it", lease.Spec.HolderIdentity, err)
 	}
 }
 

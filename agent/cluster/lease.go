@@ -43,11 +43,11 @@ func (c *Client) Lead(ctx context.Context, identity string, lead func(context.Co
 	c.clients.fence.raise()
 	started := make(chan context.Context, 1)
 	elector, err := leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
-		Lock: fencedLock{&resourcelock.LeaseLock{
+		Lock: &fencedLock{LeaseLock: &resourcelock.LeaseLock{
 			LeaseMeta:  metav1.ObjectMeta{Namespace: c.namespace, Name: leaseName},
 			Client:     c.clients.leases,
 			LockConfig: resourcelock.ResourceLockConfig{Identity: identity},
-		}, c.clients.fence},
+		}, fence: c.clients.fence},
 		LeaseDuration: c.lease.Duration, RenewDeadline: c.lease.Renew, RetryPeriod: c.lease.Retry,
 		ReleaseOnCancel: true, Name: leaseName,
 		Callbacks: leaderelection.LeaderCallbacks{
@@ -71,8 +71,10 @@ func (c *Client) Lead(ctx context.Context, identity string, lead func(context.Co
 	case leading := <-started:
 		leadCtx, stopLeading := context.WithCancel(ctx)
 		stopWatching := context.AfterFunc(leading, stopLeading) //nolint:contextcheck // because the callback takes no context
+		unfenced := c.whenFenced(leadCtx, stopLeading)
 		lead(leadCtx)
-		lost = leading.Err() != nil
+		lost = leading.Err() != nil || c.Leads() != nil
+		unfenced()
 		stopWatching()
 		stopLeading()
 	}

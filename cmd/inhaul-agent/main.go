@@ -4,11 +4,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -69,8 +69,8 @@ func serve(ctx context.Context, s settings, logger *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	counted := metrics.New(metrics.Config{Apps: client, Releases: client, Reporting: s.githubAppID != 0, Poll: s.pollInterval, Now: time.Now})
-	checks, err := newChecks(s, counted, client.Fenced(http.DefaultTransport), logger)
+	counted := metrics.New(metrics.Config{Apps: client, Releases: client, Reporting: s.githubAppID != 0, Poll: cmp.Or(s.pollInterval, agent.SlowestPoll), Now: time.Now})
+	checks, err := newChecks(s, counted, client.Leads, logger)
 	if err != nil {
 		return err
 	}

@@ -86,9 +86,9 @@ type checks struct{ client *github.Client }
 
 var _ agent.Checks = checks{}
 
-// newChecks is nil without a GitHub App: verdicts then stay in the cluster. Every
-// request goes through transport.
-func newChecks(s settings, meter github.Meter, transport http.RoundTripper, logger *slog.Logger) (agent.Checks, error) {
+// newChecks is nil without a GitHub App: verdicts then stay in the cluster. leads
+// is asked before every write.
+func newChecks(s settings, meter github.Meter, leads func() error, logger *slog.Logger) (agent.Checks, error) {
 	if s.githubAppID == 0 {
 		logger.Warn("no GitHub App is configured: verdicts stay in the cluster")
 		return nil, nil
@@ -99,7 +99,7 @@ func newChecks(s settings, meter github.Meter, transport http.RoundTripper, logg
 	}
 	client, err := github.NewApp(github.AppConfig{
 		BaseURL: s.githubURL, AppID: s.githubAppID, PrivateKey: key, Logger: logger.With("component", "github"), Now: time.Now,
-		HTTP: &http.Client{Transport: transport}, Pace: github.Pace{MaxWait: maxLimitWait}, Meter: meter,
+		Pace: github.Pace{MaxWait: maxLimitWait}, Meter: meter, MayWrite: leads,
 	})
 	if err != nil {
 		return nil, err

@@ -43,6 +43,7 @@ type Client struct {
 	lanes      lanes
 	etags      etagCache
 	meter      Meter
+	mayWrite   func() error
 
 	// appID is the App that this client writes as; 0 means the workflow's own App (GITHUB_TOKEN).
 	appID int64
@@ -85,6 +86,9 @@ type AppConfig struct {
 	Now         func() time.Time
 	Pace        Pace
 	Meter       Meter // nil: nobody counts
+	// MayWrite is asked in the last moment before a write is sent, retries included; its error ends the request. A
+	// process that was paused must not write what somebody else knows better by now. nil: it may.
+	MayWrite func() error
 }
 
 // Meter counts what GitHub answers. It is called at every try, concurrently.
@@ -127,6 +131,9 @@ func NewApp(cfg AppConfig) (*Client, error) {
 	if cfg.Meter != nil {
 		c.meter = cfg.Meter
 	}
+	if cfg.MayWrite != nil {
+		c.mayWrite = cfg.MayWrite
+	}
 	c.credential, err = newApp(c, cfg)
 	return c, err
 }
@@ -153,7 +160,7 @@ func newClient(baseURL string, from *http.Client) (*Client, error) {
 	if err != nil || base.Host == "" || (base.Scheme != "https" && base.Scheme != "http") {
 		return nil, fmt.Errorf("GitHub API address %q: want https://host/path", baseURL)
 	}
-	c := &Client{base: base, meter: unmetered{}}
+	c := &Client{base: base, meter: unmetered{}, mayWrite: func() error { return nil }}
 	c.http = boundedHTTP(from)
 	c.http.CheckRedirect = c.stayOnHost
 	return c, nil

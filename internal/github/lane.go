@@ -92,6 +92,10 @@ func (t *tries) enter(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		if err := t.client.mayWrite(); err != nil {
+			leave()
+			return err
+		}
 		if t.client.lanes.blocked(t.lane, t.client.now()) == 0 { // it may have come while this one waited
 			t.leave = leave
 			return nil

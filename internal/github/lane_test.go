@@ -175,3 +175,41 @@ func TestRateLimitsArePerInstallation(t *testing.T) {
 		})
 	}
 }
+
+// TestAWriteIsAskedForInItsLastMoment is about an agent that is paused while a write waits for its turn, or between
+// two tries, and that does not lead any more when it goes on.
+func TestAWriteIsAskedForInItsLastMoment(t *testing.T) {
+	t.Parallel()
+	lost := errors.New("lost the lease")
+	for name, first := range map[string]int{"it waits for its turn": 200, "it is tried again": 502} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				f := &fake{}
+				f.answer = func(n int, r seen, req *http.Request) (int, http.Header, string) {
+					if r.method == http.MethodPatch {
+						return first, nil, "{}"
+					}
+					return accounts(n, r, req)
+				}
+				began := time.Now()
+				c, err := NewApp(AppConfig{AppID: 4242, PrivateKey: testKey(), HTTP: f.http(), MayWrite: func() error {
+					if time.Since(began) > 0 {
+						return lost
+					}
+					return nil
+				}})
+				if err != nil {
+					t.Fatal(err)
+				}
+				_, err = update(t.Context(), c, "acme/storefront")
+				if first == 200 && err == nil {
+					_, err = update(t.Context(), c, "acme/storefront") // a second later
+				}
+				if !errors.Is(err, lost) || len(f.to(http.MethodPatch, "")) != 1 {
+					t.Errorf("got %v after %d writes, want the one that was sent while it led", err, len(f.to(http.MethodPatch, "")))
+				}
+			})
+		})
+	}
+}
