@@ -50,6 +50,7 @@ type Agent struct {
 	log     *slog.Logger
 	lines   *turns[Line]
 	reports *turns[string] // by app
+	due     chan Line      // lines whose alarm has gone off
 
 	mu       sync.Mutex
 	seen     map[string]time.Time // tags that wait for a key, by when they were first seen
@@ -65,7 +66,7 @@ func New(ports Ports, config Config) *Agent {
 	return &Agent{
 		Ports: ports, config: config, log: config.Logger,
 		seen: map[string]time.Time{}, spurned: map[string]bool{}, failing: map[Line]failure{},
-		watched: map[Line]bool{}, alarms: map[Line]*time.Timer{}, policies: map[Line]DriftPolicy{},
+		watched: map[Line]bool{}, alarms: map[Line]*time.Timer{}, due: make(chan Line), policies: map[Line]DriftPolicy{},
 	}
 }
 
@@ -108,6 +109,8 @@ func (a *Agent) Run(ctx context.Context) error {
 				}
 				a.lines.wake(line, a.overtaken(line))
 				a.reports.wake(line.App, false)
+			case line := <-a.due:
+				a.lines.wake(line, false)
 			case <-tick.C:
 				polled = true
 			}
