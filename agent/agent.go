@@ -57,6 +57,7 @@ type Agent struct {
 	requests *turns[Line]
 	reports  *turns[target]
 	slots    chan struct{} // one for each report that is under way
+	due      chan Line     // lines whose alarm has gone off
 
 	mu       sync.Mutex
 	seen     map[string]time.Time // tags that wait for a key, by when they were first seen
@@ -79,7 +80,7 @@ func New(ports Ports, config Config) *Agent {
 	return &Agent{
 		Ports: ports, config: config, log: config.Logger, slots: make(chan struct{}, reportsAtOnce), greens: map[target]string{},
 		seen: map[string]time.Time{}, spurned: map[string]bool{}, failing: map[Line]failure{},
-		watched: map[Line]bool{}, alarms: map[Line]*time.Timer{}, policies: map[Line]DriftPolicy{},
+		watched: map[Line]bool{}, alarms: map[Line]*time.Timer{}, due: make(chan Line), policies: map[Line]DriftPolicy{},
 	}
 }
 
@@ -131,6 +132,8 @@ func (a *Agent) Run(ctx context.Context) error {
 				a.requests.wake(line, false)
 				a.lines.wake(line, a.overtaken(line))
 				a.wakeReports(line)
+			case line := <-a.due:
+				a.lines.wake(line, false)
 			case <-tick:
 				polled = true
 			}

@@ -125,6 +125,12 @@ func (a *Agent) lookAgain(line Line, at time.Time) {
 		delete(a.alarms, line)
 	}
 	if !at.IsZero() {
-		a.alarms[line] = time.AfterFunc(at.Sub(a.now())+time.Millisecond, func() { a.lines.wake(line, false) })
+		ended := a.lines.ctx.Done()
+		a.alarms[line] = time.AfterFunc(at.Sub(a.now())+time.Millisecond, func() {
+			select { // Run wakes the line: nobody else may once it waits for the last turns
+			case a.due <- line:
+			case <-ended:
+			}
+		})
 	}
 }
