@@ -35,6 +35,9 @@ func (r Release) check(environment Environment, apps []App) Check {
 		c.Status, c.Title = InProgress, fmt.Sprintf("Release %d runs its predeploy command", r.Number)
 	case Applying, RollingOut:
 		c.Status, c.Title = InProgress, fmt.Sprintf("Release %d is rolling out", r.Number)
+		if r.waits() {
+			c.Title = fmt.Sprintf("Release %d waits for a node", r.Number)
+		}
 	case Succeeded:
 		c.Status, c.Conclusion = Completed, Success
 		c.Title = fmt.Sprintf("%s · %s · %s", r.Status.Message, count(len(r.App.Services), "service"), short(r.Source.Commit))
@@ -60,6 +63,9 @@ func (r Release) summary() string {
 		fmt.Fprintf(&b, "%s\n\n", bold(cause.Message))
 		b.WriteString(r.aftermath())
 		fmt.Fprintf(&b, "Next: %s.\n\n", cause.Next)
+	}
+	if r.waits() {
+		fmt.Fprintf(&b, "%s\n\nNothing to do: it goes on once the node is there, and is red if none comes within %s.\n\n", bold(r.Status.Message), nodePatience)
 	}
 	switch {
 	case r.Status.Phase == Superseded && !r.Status.At(StepReady).IsZero():
@@ -121,7 +127,11 @@ func (r Release) text(url string) string {
 	for _, m := range r.Status.Timeline {
 		fmt.Fprintf(&b, "| %s | %s |\n", m.Step, m.At.Sub(start).Round(time.Millisecond))
 	}
+	if log := r.Status.PredeployLog; log != "" {
+		fmt.Fprintf(&b, "\n<details><summary>Last lines of the predeploy command, which ended well</summary>\n\n%s\n\n</details>\n", fenced(log))
+	}
 	if cause := r.Status.Cause; cause != nil {
+		fmt.Fprintf(&b, "\nCause: %s\n", cause.where())
 		if cause.Log != "" {
 			fmt.Fprintf(&b, "\n<details open><summary>Last lines of %s, container %s</summary>\n\n%s\n\n</details>\n", cause.Pod, cause.Container, fenced(cause.Log))
 		}
@@ -133,6 +143,21 @@ func (r Release) text(url string) string {
 	b.WriteString("GitHub's own *Re-run* button on this check cannot reach the agent, which accepts no traffic: re-run the workflow instead.\n\n")
 	b.WriteString(Marker{Release: r.Number, URL: url}.comment())
 	return b.String()
+}
+
+// where is the kind of a cause, and what showed it.
+func (c Cause) where() string {
+	told := []string{string(c.Kind)}
+	if c.Pod != "" {
+		told = append(told, "pod `"+c.Pod+"`")
+	}
+	if c.Container != "" {
+		told = append(told, "container `"+c.Container+"`")
+	}
+	if c.ExitCode != 0 {
+		told = append(told, fmt.Sprintf("exit code %d", c.ExitCode))
+	}
+	return strings.Join(told, " · ")
 }
 
 // Marker is what a check run's text tells the waiting workflow.

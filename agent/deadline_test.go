@@ -178,11 +178,11 @@ func TestMemory(t *testing.T) {
 func TestAPredeployIsNotTooSlowByTwoClocks(t *testing.T) {
 	t.Parallel()
 	o := PredeployObservation{StartedAt: after(-time.Hour), Pods: []PodObservation{stuckPod("predeploy-1", ContainerObservation{Running: true})}}
-	begun := sightings{started: noon()}
-	if got := judgePredeploy(spec.Task{}, o, begun, after(time.Minute)); got.Done {
+	begun := Sightings{Started: noon()}
+	if got := JudgePredeploy(spec.Task{}, o, begun, after(time.Minute)); got.Done {
 		t.Errorf("after a minute: got %+v, want to wait", got)
 	}
-	if got := judgePredeploy(spec.Task{}, o, begun, after(spec.DefaultTaskTimeout+deadlineLateness)); got.Cause == nil {
+	if got := JudgePredeploy(spec.Task{}, o, begun, after(spec.DefaultTaskTimeout+deadlineLateness)); got.Cause == nil {
 		t.Errorf("after its timeout: got %+v, want it failed", got)
 	}
 }

@@ -41,8 +41,15 @@ func (r Refusal) target() target { return target{r.Line.App, r.Repository} }
 // has succeeded is asked for as late shows it.
 func (r Release) unreported() bool { return r.Status.Reported.Phase != r.checkPhase() }
 
+// waitingPhase is what a check run shows of a rollout that waits out of the
+// ordinary; no release has it as its phase.
+const waitingPhase = "Waiting"
+
 // checkPhase is the phase as far as a check run tells phases apart.
 func (r Release) checkPhase() Phase {
+	if r.waits() {
+		return waitingPhase
+	}
 	switch r.Status.Phase {
 	case Pending, "":
 		return Pending

@@ -185,7 +185,7 @@ func (a *Agent) apply(ctx context.Context, r Release, releases []Release) error 
 		return fmt.Errorf("applying release %d of %s: %w", r.Number, r.Line, err)
 	}
 	return a.move(ctx, r, func(s *Status) {
-		s.Phase, s.Message, s.Inventory = RollingOut, "Waiting for new pods", union(s.Inventory, inventory)
+		s.Phase, s.Message, s.Inventory = RollingOut, waitsForPods, union(s.Inventory, inventory)
 		s.Reach(StepApplied, a.now())
 	})
 }
@@ -193,14 +193,13 @@ func (a *Agent) apply(ctx context.Context, r Release, releases []Release) error 
 // observe watches until the verdict is certain.
 func (a *Agent) observe(ctx context.Context, r Release, releases []Release) error {
 	applied := r.Status.At(StepApplied)
-	verdict, seen, err := a.judge(ctx, r, applied)
+	r, verdict, seen, err := a.judge(ctx, r, applied)
 	if err != nil {
 		return err
 	}
 	services := serviceStatus(r, seen)
 	if verdict.Cause != nil {
-		cause := *verdict.Cause
-		cause.Log, cause.Events = a.Witness.Testimony(ctx, r, cause)
+		cause := a.Witness.Testimony(ctx, r, *verdict.Cause)
 		if ctx.Err() != nil { // a newer release came: this one is superseded, not red
 			return ctx.Err()
 		}
@@ -215,10 +214,12 @@ func (a *Agent) observe(ctx context.Context, r Release, releases []Release) erro
 	})
 }
 
-// judge watches the rollout until Judge is done.
+// judge watches the rollout until Judge is done. What it waits for out of the
+// ordinary is made durable, so that people see why it takes so long.
+//
 // A release may have been applied in the future: by an agent whose clock was ahead,
 // or before this one's was set back. Its time then begins when that is seen.
-func (a *Agent) judge(ctx context.Context, r Release, applied time.Time) (Verdict, Observation, error) {
+func (a *Agent) judge(ctx context.Context, r Release, applied time.Time) (Release, Verdict, Observation, error) {
 	ctx, cancel := context.WithTimeout(ctx, deadline(r)+observeSlack)
 	defer cancel()
 	var before memory
@@ -229,22 +230,51 @@ func (a *Agent) judge(ctx context.Context, r Release, applied time.Time) (Verdic
 		}
 		before.fill(o, now)
 		verdict := Judge(r, o, applied, now)
-		if enough := before.began.Add(uncertainFor); verdict.Cause.ofTimeAlone() && now.Before(enough) {
-			return Verdict{Recheck: enough, Message: verdict.Message}
+		if before.ask(ctx, a.Witness, r, verdict.Ask, now) {
+			before.fill(o, now)
+			verdict = Judge(r, o, applied, now)
 		}
+		if enough := before.began.Add(uncertainFor); verdict.Cause.ofTimeAlone() && now.Before(enough) {
+			verdict = Verdict{Recheck: enough, Message: verdict.Message, Waits: verdict.Waits}
+		}
+		r = a.tellWait(ctx, r, verdict)
 		return verdict
 	})
 	if err != nil {
 		err = fmt.Errorf("watching release %d of %s: %w", r.Number, r.Line, err)
 	}
-	return verdict, seen, err
+	return r, verdict, seen, err
+}
+
+// waitsForPods is the message of a rollout that goes as it should.
+const waitsForPods = "Waiting for new pods"
+
+// waits reports whether a rollout waits for something out of the ordinary, which
+// its message tells.
+func (r Release) waits() bool {
+	return r.Status.Phase == RollingOut && r.Status.Message != "" && r.Status.Message != waitsForPods
+}
+
+// tellWait keeps the message of a rollout in step with what it waits for. Trouble
+// with that is no obstacle to the verdict.
+func (a *Agent) tellWait(ctx context.Context, r Release, v Verdict) Release {
+	message := orElse(v.Waits, waitsForPods)
+	if v.Done || message == r.Status.Message {
+		return r
+	}
+	written, err := a.advance(ctx, r, func(s *Status) { s.Message = message })
+	if err != nil {
+		a.log.Debug("progress not written", "environment", r.Line.Environment, "name", r.Line.App, "release", r.Number, "error", err)
+		return r
+	}
+	return written
 }
 
 // ofTimeAlone reports whether nothing but the time that has passed speaks against
 // the release. The time of the first look proves little: the clock was set since
 // the release was applied, or it was another agent's, or this one was away.
 func (c *Cause) ofTimeAlone() bool {
-	return c != nil && (c.Kind == CauseNotReady || c.Kind == CauseUnschedulable || c.Kind == CauseNoProgress)
+	return c != nil && slices.Contains([]CauseKind{CauseNotReady, CauseNotListening, CauseProbe, CauseUnschedulable, CauseNoProgress}, c.Kind)
 }
 
 // follow calls judge with everything that watch sees, and again when a symptom's

@@ -133,7 +133,7 @@ func (d dyingCleaner) Trim(ctx context.Context, r agent.Release) error {
 	return d.Cleaner.Trim(ctx, r)
 }
 
-func (d dyingWitness) Testimony(ctx context.Context, r agent.Release, cause agent.Cause) (log string, events []string) {
+func (d dyingWitness) Testimony(ctx context.Context, r agent.Release, cause agent.Cause) agent.Cause {
 	defer d.c.at("Testimony")()
 	return d.Witness.Testimony(ctx, r, cause)
 }
