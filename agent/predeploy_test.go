@@ -114,7 +114,7 @@ func deployTask(t *testing.T, w *world, goes task, more ...func(*spec.Task)) Rel
 	w.tasks[v2.image()] = goes
 	for _, r := range []run{v1, v2} {
 		w.publish(t, r)
-		w.run()
+		w.runUntil(w.now().Add(2*settled), nil)
 	}
 	return w.releases[1]
 }
@@ -139,7 +139,7 @@ func TestPredeployFailures(t *testing.T) {
 		{"the Job is refused", task{refused: &Rejected{Object: Object{Kind: "Job", Name: "predeploy"}, Message: "exceeded quota"}}, nil, CauseQuota, "the cluster refuses Job predeploy: exceeded quota", false},
 		{"somebody deletes the Job", task{takes: 3 * time.Second, vanish: true}, nil, CausePredeploy, "predeploy: cancelled: somebody deleted its Job", false},
 		{"the image cannot be pulled", task{end: waiting("ImagePullBackOff")}, nil, CauseImagePull, "predeploy: the image cannot be pulled", true},
-		{"no pod is made", task{end: PredeployObservation{}}, nil, CauseNoProgress, "predeploy: no pod was made within 30s", true},
+		{"no pod is made", task{end: PredeployObservation{}}, nil, CauseNoProgress, "predeploy: no pod was made within 1m30s", true},
 		{"nobody ends a Job that takes too long", task{end: running}, []func(*spec.Task){brief}, CausePredeploy, "predeploy: not done within 5s", true},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -53,7 +53,7 @@ func TestJudgePredeploy(t *testing.T) {
 		{"the Job is gone", PredeployObservation{Missing: true}, jobGoneAfter, true, CausePredeploy, "predeploy: cancelled: somebody deleted its Job", 0},
 		{"a Job that is being deleted is gone, whatever its pod does", of(func(o *PredeployObservation) { o.Missing = true }, running), jobGoneAfter, true, CausePredeploy, "cancelled: somebody deleted its Job", 0},
 		{"no pod yet", of(nil), 3 * time.Second, false, "", "", uncertainFor},
-		{"no pod for long", of(nil), noPodsAfter, true, CauseNoProgress, "predeploy: no pod was made within 30s", 0},
+		{"no pod for long", of(nil), noPodsAfter, true, CauseNoProgress, "predeploy: no pod was made within 1m30s", 0},
 		{"the image cannot be pulled", of(nil, pod(ContainerObservation{Waiting: "ErrImagePull", Message: "not found"})), 3 * time.Second, true, CauseImagePull, "predeploy: the image cannot be pulled: not found", 0},
 		{"the image may still come at the first try", of(nil, pod(ContainerObservation{Waiting: "ErrImagePull", Message: "i/o timeout"})), 3 * time.Second, false, "", "", time.Second + limit + deadlineLateness},
 		{"the image may still come at another try", of(nil, pod(ContainerObservation{Waiting: "ImagePullBackOff", Message: "i/o timeout"})), 3 * time.Second, false, "", "", uncertainFor},

@@ -23,7 +23,8 @@ func (a *Agent) refuse(ctx context.Context, r Refusal, issuedAt time.Time) error
 	a.log.Warn("intent refused", "environment", r.Line.Environment, "name", r.Line.App, "commit", r.Commit, "reason", r.Rule, "error", r.Message)
 	added := false
 	err := a.Apps.UpdateApp(ctx, r.Line.App, func(s *AppStatus) {
-		if added = !slices.ContainsFunc(s.Refusals, func(old Refusal) bool { return old.Tag == r.Tag }); !added {
+		known := slices.ContainsFunc(s.Refusals, func(old Refusal) bool { return old.Tag == r.Tag })
+		if added = !known && !s.forgot(r.Line.Environment, issuedAt); !added {
 			return
 		}
 		s.Refusals = append(s.Refusals, r)
@@ -42,6 +43,14 @@ func (a *Agent) refuse(ctx context.Context, r Refusal, issuedAt time.Time) error
 		a.reports.wake(r.target(), false)
 	}
 	return nil
+}
+
+// forgot reports whether the record of an intent that ordering refused may have
+// been trimmed: since the tags were looked at, or by a leader before, of which a
+// cache tells one half later than the other. What was live once is not refused.
+func (s *AppStatus) forgot(environment string, issuedAt time.Time) bool {
+	i := slices.IndexFunc(s.Lines, func(m LineMarks) bool { return m.Environment == environment })
+	return i >= 0 && !issuedAt.IsZero() && !issuedAt.After(s.Lines[i].ForgottenBefore)
 }
 
 // trimRefusals forgets the oldest refusals beyond the bound. Those of which

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"fmt"
+	"log/slog"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -101,6 +102,28 @@ func TestForgottenRefusalsAreNoNews(t *testing.T) {
 	got := a.news(w.app, []Notice{notice("production", 6), notice("production", 5), notice("staging", 1), old}, minutes(10))
 	if len(got) != 2 || got[0].Tag != "staging 1" || got[1].Tag != "production 6" {
 		t.Errorf("got %v, want what is newer than the mark of its line and has not expired, oldest first", got)
+	}
+}
+
+// TestWhatWasTrimmedMeanwhileIsNotRefused is about a release that is trimmed
+// between two looks of an agent: at the tags, and at the line.
+func TestWhatWasTrimmedMeanwhileIsNotRefused(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.app.Status.Lines = []LineMarks{{Environment: "production", ForgottenBefore: minutes(5)}}
+	a := New(Ports{Apps: w}, Config{Logger: slog.New(slog.DiscardHandler)})
+	for tag, issuedAt := range map[string]time.Time{"trimmed": minutes(5), "late": minutes(6), "denied": {}} {
+		refusal := Refusal{Line: Line{App: w.app.Name, Environment: "production"}, Tag: tag}
+		if err := a.refuse(t.Context(), refusal, issuedAt); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var got []string
+	for _, r := range w.app.Status.Refusals {
+		got = append(got, r.Tag)
+	}
+	if slices.Sort(got); !slices.Equal(got, []string{"denied", "late"}) {
+		t.Errorf("got %q refused, want all but what was trimmed", got)
 	}
 }
 

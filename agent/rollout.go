@@ -235,7 +235,7 @@ func (a *Agent) judge(ctx context.Context, r Release, applied time.Time) (Releas
 			verdict = Judge(r, o, applied, now)
 		}
 		if enough := before.began.Add(uncertainFor); verdict.Cause.ofTimeAlone() && now.Before(enough) {
-			return Verdict{Recheck: enough, Message: verdict.Message}
+			verdict = Verdict{Recheck: enough, Message: verdict.Message, Waits: verdict.Waits}
 		}
 		r = a.tellWait(ctx, r, verdict)
 		return verdict

@@ -12,9 +12,13 @@ import (
 // How long a symptom may last before the release has failed. Kubernetes itself
 // gives up after 600 s (progressDeadlineSeconds) and sometimes never, so these
 // run on the agent's clock, from the moment when the objects were applied.
+//
+// A controller that lost the API server asks it again after up to 30 s, and jitter
+// of as much (client-go, tools/cache/reflector.go): what it has not done until then
+// says nothing of the version.
 const (
 	unschedulableAfter = 25 * time.Second // room for a scheduler's retry, and for a node autoscaler to answer
-	noPodsAfter        = 30 * time.Second // the controller has made no pod at all
+	noPodsAfter        = 90 * time.Second // the controller has made no pod at all, see above
 	rolloutDeadline    = 15 * time.Minute // whatever else keeps it from being done, see deadline
 	deadlineSlack      = 5 * time.Minute  // for what a rollout does beside waiting for its slowest service
 	uncertainFor       = 10 * time.Second // a symptom that may pass: the kubelet and the controllers try again meanwhile

@@ -143,8 +143,8 @@ func TestJudgeFailure(t *testing.T) {
 		{"it was never ready", container(ContainerObservation{Running: true}), spec.DefaultHealthTimeout, CauseNotReady, 0, "not ready within 2m0s", "health.timeout"},
 		{"a pod made later has its own time", observed("web", late), spec.DefaultHealthTimeout, "", time.Minute + spec.DefaultHealthTimeout, "web 0/1", ""},
 		{"the cluster refuses to make pods for long enough", refused, uncertainFor, CauseQuota, 0, "refuses to make pods: exceeded quota: team", "raise the quota"},
-		{"no pod was made", noPods, noPodsAfter, CauseNoProgress, 0, "no pod was made within 30s", "kubectl get events"},
-		{"the controller never saw the new version", unseen, noPodsAfter, CauseNoProgress, 0, "has not acted on the new version for 30s", "kube-controller-manager"},
+		{"no pod was made", noPods, noPodsAfter, CauseNoProgress, 0, "no pod was made within 1m30s", "kubectl get events"},
+		{"the controller never saw the new version", unseen, noPodsAfter, CauseNoProgress, 0, "has not acted on the new version for 1m30s", "kube-controller-manager"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

@@ -25,7 +25,7 @@ const (
 	settleTime   = 150 * time.Second // the longest pause between two tries of the agent is a minute
 	// skewTime is how much longer: of a rollout that began in the future the time
 	// begins anew when the agent looks again.
-	skewTime = 60 * time.Second
+	skewTime = 120 * time.Second
 )
 
 // chaos is a team whose world breaks.

@@ -30,7 +30,7 @@ import (
 const (
 	publishTimeout = 60 * time.Second // with a registry that is told to fail
 	publishRetry   = 300 * time.Millisecond
-	podPatience    = "45s" // of a team for its pods, which are ready at once
+	podPatience    = "90s" // of a team for its pods, which are ready at once
 )
 
 // team publishes intents for several apps, each with the environments production
