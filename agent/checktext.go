@@ -118,6 +118,9 @@ func (r Release) text(url string) string {
 	for _, m := range r.Status.Timeline {
 		fmt.Fprintf(&b, "| %s | %s |\n", m.Step, m.At.Sub(start).Round(time.Millisecond))
 	}
+	if log := r.Status.PredeployLog; log != "" {
+		fmt.Fprintf(&b, "\n<details><summary>Last lines of the predeploy command, which ended well</summary>\n\n%s\n\n</details>\n", fenced(log))
+	}
 	if cause := r.Status.Cause; cause != nil {
 		if cause.Log != "" {
 			fmt.Fprintf(&b, "\n<details open><summary>Last lines of %s, container %s</summary>\n\n%s\n\n</details>\n", cause.Pod, cause.Container, fenced(cause.Log))

@@ -27,75 +27,50 @@ type ServiceObservation struct {
 type PodObservation struct {
 	Name               string
 	CreatedAt          time.Time
+	ScheduledAt        time.Time // when a node took it; zero: none has
 	Ready              bool
 	ReadyAt            time.Time // last change to Ready, by the kubelet's clock
 	Deleting           bool
 	Unschedulable      string // the scheduler's message; empty when scheduled
 	UnschedulableSince time.Time
 	Containers         []ContainerObservation
+
+	Evidence *Evidence // what the cluster told when asked; nil: not asked
+}
+
+// begun is when its node could begin with a pod, or since is later.
+func (p PodObservation) begun(since time.Time) time.Time {
+	return later(since, later(p.CreatedAt, p.ScheduledAt))
 }
 
 // ContainerObservation is one container of a new pod.
 type ContainerObservation struct {
-	Name      string
-	Waiting   string // reason, "ImagePullBackOff"; empty if it does not wait
-	Message   string // the kubelet's message for Waiting, redacted
-	Running   bool
-	Restarts  int
-	Ended     int       // how often the container has ended, by restarts and states
-	ExitCode  int       // of the last end
-	EndReason string    // "OOMKilled", "Error", "Completed"
-	EndedAt   time.Time // of the last end; zero if it never ended
+	Name        string
+	Waiting     string // reason, "ImagePullBackOff"; empty if it does not wait
+	Message     string // the kubelet's message for Waiting, redacted
+	Running     bool
+	Restarts    int
+	Ended       int       // how often the container has ended, by restarts and states
+	ExitCode    int       // of the last end
+	EndReason   string    // "OOMKilled", "Error", "Completed", "StartError"
+	EndMessage  string    // the runtime's message for the last end, redacted
+	EndedAt     time.Time // of the last end; zero if it never ended
+	MemoryLimit string    // of the pod, "256Mi"; empty if it has none
 
 	// What the agent remembers from its earlier looks at this rollout.
 	EndedBefore  int       // Ended at the first look
 	WaitingSince time.Time // when it was first seen to wait for this reason
 }
 
-// memory is what the looks at one rollout have shown so far. An agent that takes
-// a rollout up begins with an empty one: its verdict may come later by that, and
-// never too early.
-type memory struct {
-	ended   map[string]int       // by pod and container, at the first look
-	waiting map[string]time.Time // by pod, container and reason
-}
-
-// fill notes what o shows at now, and adds to it what was seen before.
-func (m *memory) fill(o Observation, now time.Time) {
-	if m.ended == nil {
-		m.ended = map[string]int{}
-	}
-	waiting := map[string]time.Time{}
-	for _, s := range o.Services {
-		for _, pod := range s.Pods {
-			for i := range pod.Containers {
-				c := &pod.Containers[i]
-				name := pod.Name + "/" + c.Name
-				if _, known := m.ended[name]; !known {
-					m.ended[name] = c.Ended
-				}
-				c.EndedBefore = m.ended[name]
-				if c.Waiting == "" {
-					continue
-				}
-				name += "/" + c.Waiting
-				since, known := m.waiting[name]
-				if !known {
-					since = now
-				}
-				c.WaitingSince, waiting[name] = since, since
-			}
-		}
-	}
-	m.waiting = waiting
-}
-
 // PredeployObservation is what the cluster shows of a predeploy's Job.
 type PredeployObservation struct {
+	Name      string    // of the Job
 	Missing   bool      // there is no such Job: not yet seen, or somebody deleted it
 	StartedAt time.Time // zero: not yet
 	Succeeded bool
 	Failed    bool
-	Reason    string // the Job controller's, "DeadlineExceeded"
-	Pods      []PodObservation
+	Reason    string           // the Job controller's, "DeadlineExceeded"
+	Pods      []PodObservation // those that a deleted Job has left behind too
+
+	Evidence *Evidence // what the cluster told of the Job when asked; nil: not asked
 }

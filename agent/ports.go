@@ -118,11 +118,16 @@ type Cleaner interface {
 	Trim(ctx context.Context, r Release) error
 }
 
-// Witness tells what a container said before it ended.
+// Witness tells what no cache has. It is asked about what is in trouble, and
+// about nothing else. Whatever it returns is redacted and capped.
 type Witness interface {
-	// Testimony returns the last log lines and the events of a failed pod,
-	// redacted and capped; both may be empty.
-	Testimony(ctx context.Context, r Release, c Cause) (log string, events []string)
+	// Evidence answers a question. It never fails: what the cluster does not tell
+	// is empty, with Unread where that could change.
+	Evidence(ctx context.Context, r Release, q Question) Evidence
+	// Testimony returns c with the last log lines of its container and the events
+	// of its pods, both empty where there are none, and takes the values of the
+	// app's own secrets out of all of it.
+	Testimony(ctx context.Context, r Release, c Cause) Cause
 }
 
 // Checks shows a release's truth on its commit.

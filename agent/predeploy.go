@@ -37,7 +37,7 @@ func (r Release) predeploys() bool {
 // A newer release does not cut it short. It waits until this one's Job has
 // ended, however that was, and then takes its place.
 func (a *Agent) predeploy(ctx context.Context, r Release) error {
-	r, cause, err := a.runPredeploy(ctx, r)
+	r, cause, log, err := a.runPredeploy(ctx, r)
 	if err != nil {
 		return err
 	}
@@ -49,7 +49,7 @@ func (a *Agent) predeploy(ctx context.Context, r Release) error {
 		return a.fail(ctx, r, *cause, current(releases))
 	}
 	return a.move(ctx, r, func(s *Status) {
-		s.Phase, s.Message = Applying, "Writing its objects"
+		s.Phase, s.Message, s.PredeployLog = Applying, "Writing its objects", log
 		s.Reach(StepPredeployed, a.now())
 	})
 }
@@ -62,31 +62,48 @@ func (r Release) overtaken(releases []Release) bool {
 }
 
 // runPredeploy returns once the command has ended or cannot begin any more; the
-// cause is nil if it ended well.
-func (a *Agent) runPredeploy(ctx context.Context, r Release) (Release, *Cause, error) {
+// cause is nil if it ended well, and log is what it said then.
+func (a *Agent) runPredeploy(ctx context.Context, r Release) (after Release, cause *Cause, log string, err error) {
 	r, refused, err := a.startPredeploy(ctx, r)
 	if err != nil || refused != nil {
-		return r, refused, err
+		return r, refused, "", err
 	}
 	if r.Status.Cause == nil { // else another agent came this far
-		verdict, ended, err := a.watchPredeploy(ctx, r)
-		if err != nil || verdict.Cause == nil {
-			return r, nil, err
+		verdict, seen, err := a.watchPredeploy(ctx, r)
+		if err != nil {
+			return r, nil, "", err
 		}
-		cause := *verdict.Cause
-		cause.Log, cause.Events = a.Witness.Testimony(ctx, r, cause)
+		said := a.Witness.Testimony(ctx, r, predeploySaid(verdict, seen))
 		if ctx.Err() != nil {
-			return r, nil, ctx.Err()
+			return r, nil, "", ctx.Err()
 		}
-		if ended {
-			return r, &cause, nil
+		if verdict.Cause == nil {
+			return r, nil, said.Log, nil
+		}
+		if seen.ended() {
+			return r, &said, "", nil
 		}
 		// Durable first: once the Job is stopped nothing tells the cause any more.
-		if r, err = a.advance(ctx, r, func(s *Status) { s.Cause = &cause }); err != nil {
-			return r, nil, err
+		if r, err = a.advance(ctx, r, func(s *Status) { s.Cause = &said }); err != nil {
+			return r, nil, "", err
 		}
 	}
-	return r, r.Status.Cause, a.endPredeploy(ctx, r)
+	return r, r.Status.Cause, "", a.endPredeploy(ctx, r)
+}
+
+// predeploySaid is the verdict's cause; of a command that ended well, one that
+// names nothing but whose log to read.
+func predeploySaid(verdict Verdict, seen PredeployObservation) Cause {
+	if verdict.Cause != nil {
+		return *verdict.Cause
+	}
+	var c Cause
+	for _, pod := range seen.Pods {
+		for _, container := range pod.Containers {
+			c.Pod, c.Container = pod.Name, container.Name
+		}
+	}
+	return c
 }
 
 // startPredeploy makes the Job unless it was made before, whatever has become of
@@ -117,26 +134,37 @@ func (a *Agent) startPredeploy(ctx context.Context, r Release) (Release, *Cause,
 	return r, nil, err
 }
 
-// watchPredeploy watches until it is certain how the command ends; ended says
-// that it has.
-func (a *Agent) watchPredeploy(ctx context.Context, r Release) (verdict Verdict, ended bool, err error) {
+// watchPredeploy watches until it is certain how the command ends, and returns
+// what was seen last.
+func (a *Agent) watchPredeploy(ctx context.Context, r Release) (Verdict, PredeployObservation, error) {
 	since := sightings{started: r.Status.At(StepPredeploying)}
-	verdict, seen, err := a.followPredeploy(ctx, r, func(o PredeployObservation, now time.Time) Verdict {
+	var before memory
+	return a.followPredeploy(ctx, r, func(o PredeployObservation, now time.Time) Verdict {
 		since.note(o, now)
-		return judgePredeploy(*r.App.Predeploy, o, since, now)
+		judge := func() Verdict {
+			before.add(o.Pods)
+			o.Evidence = before.evidence[o.Name]
+			return judgePredeploy(*r.App.Predeploy, o, since, now)
+		}
+		verdict := judge()
+		if before.ask(ctx, a.Witness, r, verdict.Ask, now) {
+			verdict = judge()
+		}
+		return verdict
 	})
-	return verdict, seen.ended(), err
 }
 
 // endPredeploy returns once no pod of a failed predeploy can do anything any
-// more: a Job that fails by itself ends its pod, any other one is deleted.
+// more: a Job that fails by itself, or that somebody deleted, ends its pod; any
+// other one is deleted.
 func (a *Agent) endPredeploy(ctx context.Context, r Release) error {
 	var until time.Time
 	_, seen, err := a.followPredeploy(ctx, r, func(o PredeployObservation, now time.Time) Verdict {
 		if until.IsZero() {
 			until = now.Add(predeployEndTime)
 		}
-		return Verdict{Done: o.ended() || o.Reason == "" || !now.Before(until), Recheck: until}
+		ending := o.Reason != "" || o.Missing
+		return Verdict{Done: o.ended() || !ending || !now.Before(until), Recheck: until}
 	})
 	if err != nil || seen.ended() {
 		return err
@@ -172,10 +200,8 @@ func (r Release) refused(by *Rejected) *Cause {
 			Next: fmt.Sprintf("put the Secret and its key in place in namespace %s, or mend the reference in inhaul.yaml; then re-run the workflow", r.Namespace),
 		}
 	}
-	return &Cause{
-		Kind: CauseRejected, Message: "the cluster refuses " + by.Object.Kind + " " + by.Object.Name + ": " + by.Message,
-		Next: "mend inhaul.yaml, or ask the platform owner about the cluster's admission rules",
-	}
+	kind, next := refusedBy(by.Message)
+	return &Cause{Kind: kind, Message: "the cluster refuses " + by.Object.Kind + " " + by.Object.Name + ": " + by.Message, Next: next}
 }
 
 // union is all, and what of more is not in it.

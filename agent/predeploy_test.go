@@ -136,8 +136,8 @@ func TestPredeployFailures(t *testing.T) {
 	}{
 		{"the command fails", task{end: exited(3)}, nil, CausePredeploy, "predeploy: exit code 3", false},
 		{"a Secret is missing", task{refused: &Rejected{Object: Object{Kind: "Secret", Name: "shop"}, Message: `predeploy: URL: there is no Secret "shop"`}}, nil, CauseSecret, `there is no Secret "shop"`, false},
-		{"the Job is refused", task{refused: &Rejected{Object: Object{Kind: "Job", Name: "predeploy"}, Message: "exceeded quota"}}, nil, CauseRejected, "the cluster refuses Job predeploy: exceeded quota", false},
-		{"somebody deletes the Job", task{takes: 3 * time.Second, vanish: true}, nil, CausePredeploy, "predeploy: its Job is gone", false},
+		{"the Job is refused", task{refused: &Rejected{Object: Object{Kind: "Job", Name: "predeploy"}, Message: "exceeded quota"}}, nil, CauseQuota, "the cluster refuses Job predeploy: exceeded quota", false},
+		{"somebody deletes the Job", task{takes: 3 * time.Second, vanish: true}, nil, CausePredeploy, "predeploy: cancelled: somebody deleted its Job", false},
 		{"the image cannot be pulled", task{end: waiting("ImagePullBackOff")}, nil, CauseImagePull, "predeploy: the image cannot be pulled", true},
 		{"no pod is made", task{end: PredeployObservation{}}, nil, CauseNoProgress, "predeploy: no pod was made within 30s", true},
 		{"nobody ends a Job that takes too long", task{end: running}, []func(*spec.Task){brief}, CausePredeploy, "predeploy: not done within 5s", true},

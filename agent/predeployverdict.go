@@ -43,8 +43,11 @@ func since(before time.Time, lasts bool, now time.Time) time.Time {
 	return before
 }
 
-// ended reports whether no pod of the Job can do anything any more.
-func (o PredeployObservation) ended() bool { return o.Missing || o.Succeeded || o.Failed }
+// ended reports whether no pod of the Job can do anything any more. A Job that
+// somebody deletes may leave one behind that is still being told to end.
+func (o PredeployObservation) ended() bool {
+	return o.Succeeded || o.Failed || o.Missing && len(o.Pods) == 0
+}
 
 // failing reports whether the Job has failed, or will: the Job controller tells
 // the reason before the pods have ended.
@@ -53,101 +56,134 @@ func (o PredeployObservation) failing() bool { return o.Failed || o.Reason != ""
 // judgePredeploy says what an observation of a predeploy means. It is pure.
 func judgePredeploy(task spec.Task, o PredeployObservation, since sightings, now time.Time) Verdict {
 	var verdict Verdict
+	t := trial{service: spec.Service{Name: predeployName}, since: since.started, now: now, verdict: &verdict}
+	var cause *Cause
 	switch {
 	case o.Succeeded:
 		return Verdict{Done: true}
 	case o.Missing:
-		if now.Sub(since.quiet) >= jobGoneAfter {
-			return failed(Cause{
-				Kind: CausePredeploy, Message: "predeploy: its Job is gone: somebody deleted it before its end was seen",
-				Next: "look at what the command has done, then re-run the workflow: that makes a new release, which runs it again",
-			})
-		}
-		verdict.recheck(since.quiet.Add(jobGoneAfter))
-		return verdict
+		cause = t.cancelled(o, since)
 	case o.failing():
-		cause, shown := predeployEnd(task, o)
-		if late := since.failing.Add(podLateAfter); !shown && now.Before(late) {
-			verdict.recheck(late)
-			return verdict
+		cause = t.predeployEnd(task, o, since)
+	default:
+		if cause = t.neverStarted(o, since); cause == nil {
+			cause = t.overdue(task, o)
 		}
-		return failed(cause)
 	}
-	if cause := neverStarted(o, since, now, &verdict); cause != nil {
-		cause.Service = "" // it is none
-		return failed(*cause)
+	if cause == nil {
+		return verdict
 	}
-	begun := o.StartedAt
-	if begun.IsZero() {
-		begun = since.started
+	cause.Service = "" // it is none
+	return verdict.failed(*cause)
+}
+
+// predeployName is what a predeploy is called among services.
+const predeployName = "predeploy"
+
+// cancelled is the cause of a Job that is not there any more: at once if the API
+// server says so, and else once no cache can be as late as that.
+func (t trial) cancelled(o PredeployObservation, since sightings) *Cause {
+	gone := o.Evidence != nil && o.Evidence.Missing
+	if !gone && !o.Evidence.fresh(t.now) {
+		t.verdict.ask(Question{Job: true, Name: o.Name})
 	}
-	deadline := begun.Add(task.Limit() + deadlineLateness)
-	if !now.Before(deadline) {
-		return failed(tooLong(task, o))
+	if !gone && t.waitUntil(since.quiet.Add(jobGoneAfter)) {
+		return nil
 	}
-	verdict.recheck(deadline)
-	return verdict
+	cause := t.cause(CausePredeploy, "cancelled: somebody deleted its Job before its end was seen",
+		"look at what the command has done, then re-run the workflow: that makes a new release, which runs it again")
+	for _, pod := range o.Pods {
+		cause.Pod = pod.Name
+		for _, c := range pod.Containers {
+			cause.Container = c.Name
+		}
+	}
+	return cause
 }
 
 // neverStarted returns why the command cannot begin, nil while it may.
-func neverStarted(o PredeployObservation, since sightings, now time.Time, v *Verdict) *Cause {
-	const name = "predeploy"
+func (t trial) neverStarted(o PredeployObservation, since sightings) *Cause {
 	if len(o.Pods) == 0 {
-		if now.Sub(since.quiet) >= noPodsAfter {
-			return noPods(name)
-		}
-		v.recheck(since.quiet.Add(noPodsAfter))
+		return t.noPredeployPod(o, since)
 	}
 	for _, pod := range o.Pods {
 		if pod.Deleting {
 			continue
 		}
 		for _, container := range pod.Containers {
-			cause, certainAt := waitingCause(name, pod, container, since.started)
-			if cause != nil && !now.Before(certainAt) {
+			if cause := t.certain(t.waitingCause(pod, container)); cause != nil {
 				return cause
 			}
-			if cause != nil {
-				v.recheck(certainAt)
-			}
 		}
-		if cause := unschedulableCause(name, pod, since.started, now, v); cause != nil {
+		if cause := t.unschedulableCause(pod); cause != nil {
 			return cause
 		}
 	}
 	return nil
 }
 
-// predeployEnd is why a Job fails; shown is false if what the pods show does not
-// explain it.
-func predeployEnd(task spec.Task, o PredeployObservation) (cause Cause, shown bool) {
+// noPredeployPod is the cause of a Job without a pod. The Job controller tells in
+// an event alone that it may not make one.
+func (t trial) noPredeployPod(o PredeployObservation, since sightings) *Cause {
+	if t.waitUntil(since.quiet.Add(uncertainFor)) {
+		return nil
+	}
+	if !o.Evidence.fresh(t.now) {
+		t.verdict.ask(Question{Job: true, Name: o.Name})
+	}
+	if event := o.Evidence.newest(func(e Event) bool { return e.Reason == "FailedCreate" }); event != nil {
+		return t.refusal(event.Message)
+	}
+	if t.waitUntil(since.quiet.Add(noPodsAfter)) {
+		return nil
+	}
+	return t.noPods()
+}
+
+// predeployEnd is why a Job fails. What the pods show may explain it a moment
+// later than the Job does.
+func (t trial) predeployEnd(task spec.Task, o PredeployObservation, since sightings) *Cause {
 	if o.Reason == reasonDeadline {
-		return tooLong(task, o), true
+		return t.tooLong(task, o)
 	}
 	for _, pod := range o.Pods {
 		for _, c := range pod.Containers {
 			if c.Ended == 0 || c.ExitCode == 0 {
 				continue
 			}
+			if cause := t.cannotRun(pod, c); cause != nil {
+				return cause
+			}
+			if c.EndReason == "StartError" || c.EndReason == "ContainerCannotRun" {
+				return t.of(pod, c, t.startCause(orElse(c.EndMessage, c.EndReason)))
+			}
 			how, next := howEnded(c)
-			return Cause{
-				Kind: CausePredeploy, Pod: pod.Name, Container: c.Name, ExitCode: c.ExitCode,
-				Message: "predeploy: " + how, Next: next,
-			}, true
+			return t.of(pod, c, t.cause(CausePredeploy, how, next))
 		}
 	}
-	return Cause{
-		Kind: CausePredeploy, Message: fmt.Sprintf("predeploy: its pod was lost before the command ended (%s)", orElse(o.Reason, "no reason is told")),
-		Next: "a node may be gone, or somebody deleted the pod: look at what the command has done, then re-run the workflow",
-	}, false
+	if t.waitUntil(since.failing.Add(podLateAfter)) {
+		return nil
+	}
+	return t.cause(CausePredeploy, fmt.Sprintf("its pod was lost before the command ended (%s)", orElse(o.Reason, "no reason is told")),
+		"a node may be gone, or somebody deleted the pod: look at what the command has done, then re-run the workflow")
+}
+
+// overdue is the cause of a command that nobody ends though its time is over.
+func (t trial) overdue(task spec.Task, o PredeployObservation) *Cause {
+	begun := o.StartedAt
+	if begun.IsZero() {
+		begun = t.since
+	}
+	if t.waitUntil(begun.Add(task.Limit() + deadlineLateness)) {
+		return nil
+	}
+	return t.tooLong(task, o)
 }
 
 // tooLong is the cause of a command that is not done in its time.
-func tooLong(task spec.Task, o PredeployObservation) Cause {
-	cause := Cause{
-		Kind: CausePredeploy, Message: fmt.Sprintf("predeploy: not done within %s", task.Limit()),
-		Next: "see in the log below what it waits for; a command that is only slow gets more time with predeploy.timeout in inhaul.yaml",
-	}
+func (t trial) tooLong(task spec.Task, o PredeployObservation) *Cause {
+	cause := t.cause(CausePredeploy, fmt.Sprintf("not done within %s", task.Limit()),
+		"see in the log below what it waits for; a command that is only slow gets more time with predeploy.timeout in inhaul.yaml")
 	for _, pod := range o.Pods {
 		cause.Pod = pod.Name
 		for _, c := range pod.Containers {

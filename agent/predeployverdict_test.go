@@ -41,7 +41,7 @@ func TestJudgePredeploy(t *testing.T) {
 		{"the controller has not begun", PredeployObservation{Pods: []PodObservation{running}}, 3 * time.Second, false, "", "", limit + deadlineLateness},
 		{"the controller does not end it", of(nil, running), time.Second + limit + deadlineLateness, true, CausePredeploy, "predeploy: not done within 10m0s", 0},
 		{"it failed", of(failed("BackoffLimitExceeded"), exitedPod(1)), 3 * time.Second, true, CausePredeploy, "predeploy: exit code 1", 0},
-		{"a signal ended it", of(failed("BackoffLimitExceeded"), exitedPod(139)), 3 * time.Second, true, CausePredeploy, "predeploy: exit code 139 (signal 11)", 0},
+		{"a signal ended it", of(failed("BackoffLimitExceeded"), exitedPod(139)), 3 * time.Second, true, CausePredeploy, "predeploy: exit code 139 (SIGSEGV)", 0},
 		{"it ran out of memory", of(failed("BackoffLimitExceeded"), pod(ContainerObservation{Ended: 1, ExitCode: 137, EndReason: "OOMKilled"})), 3 * time.Second, true, CausePredeploy, "predeploy: out of memory (OOMKilled)", 0},
 		{"it will fail", of(func(o *PredeployObservation) { o.Reason = "BackoffLimitExceeded" }, exitedPod(1)), 3 * time.Second, true, CausePredeploy, "predeploy: exit code 1", 0},
 		{"it failed and the pod does not show it yet", of(failed("BackoffLimitExceeded"), running), time.Second, false, "", "", podLateAfter},
@@ -50,9 +50,9 @@ func TestJudgePredeploy(t *testing.T) {
 		{"it took too long and its pod is gone", of(failed(reasonDeadline)), time.Second, true, CausePredeploy, "predeploy: not done within 10m0s", 0},
 		{"it took too long without a start", of(failed(reasonDeadline), pod(ContainerObservation{Waiting: "ContainerCreating"})), time.Second, true, CausePredeploy, "not done within 10m0s: the container never started: ContainerCreating", 0},
 		{"the cache does not have the Job yet", PredeployObservation{Missing: true}, 3 * time.Second, false, "", "", jobGoneAfter},
-		{"the Job is gone", PredeployObservation{Missing: true}, jobGoneAfter, true, CausePredeploy, "predeploy: its Job is gone", 0},
-		{"a Job that is being deleted is gone, whatever its pod does", of(func(o *PredeployObservation) { o.Missing = true }, running), jobGoneAfter, true, CausePredeploy, "its Job is gone", 0},
-		{"no pod yet", of(nil), 3 * time.Second, false, "", "", noPodsAfter},
+		{"the Job is gone", PredeployObservation{Missing: true}, jobGoneAfter, true, CausePredeploy, "predeploy: cancelled: somebody deleted its Job", 0},
+		{"a Job that is being deleted is gone, whatever its pod does", of(func(o *PredeployObservation) { o.Missing = true }, running), jobGoneAfter, true, CausePredeploy, "cancelled: somebody deleted its Job", 0},
+		{"no pod yet", of(nil), 3 * time.Second, false, "", "", uncertainFor},
 		{"no pod for long", of(nil), noPodsAfter, true, CauseNoProgress, "predeploy: no pod was made within 30s", 0},
 		{"the image cannot be pulled", of(nil, pod(ContainerObservation{Waiting: "ErrImagePull", Message: "not found"})), 3 * time.Second, true, CauseImagePull, "predeploy: the image cannot be pulled: not found", 0},
 		{"the image may still come at the first try", of(nil, pod(ContainerObservation{Waiting: "ErrImagePull", Message: "i/o timeout"})), 3 * time.Second, false, "", "", time.Second + limit + deadlineLateness},
@@ -81,8 +81,8 @@ func TestJudgePredeploy(t *testing.T) {
 				t.Errorf("got %+v, want no service and what to do next", *got.Cause)
 			}
 			checkRecheck(t, got, test.recheck)
-			if !got.Done && !judgePredeploy(spec.Task{}, test.seen, since, got.Recheck).Done {
-				t.Error("got no verdict at its own recheck")
+			if at := judgePredeploy(spec.Task{}, test.seen, since, got.Recheck); !got.Done && !at.Done && len(at.Ask) == 0 {
+				t.Error("got neither a verdict nor a question at its own recheck")
 			}
 		})
 	}

@@ -85,6 +85,9 @@ type Status struct {
 	Timeline     []Moment
 	Services     []ServiceStatus
 	Reported     Reported
+	// PredeployLog has the last lines of a predeploy that ended well, redacted; of
+	// one that did not they are in Cause.
+	PredeployLog string
 	Inventory    []Object // what the release makes; on record before it does, Secrets aside; pruning needs it
 }
 
@@ -154,17 +157,24 @@ type Object struct {
 // CauseKind names why a release failed.
 type CauseKind string
 
-// The causes that are told apart.
+// The causes that are told apart. They are stored: a name, once used, keeps its
+// meaning.
 const (
 	CauseImagePull     CauseKind = "ImagePull"     // the image cannot be pulled
-	CauseConfig        CauseKind = "Config"        // the container cannot be made as configured
-	CauseCrash         CauseKind = "Crash"         // a container ended twice
-	CauseUnschedulable CauseKind = "Unschedulable" // no node takes the pod
-	CauseNotReady      CauseKind = "NotReady"      // runs, but was not ready in time
-	CauseRejected      CauseKind = "Rejected"      // the API server refused an object
-	CauseNoProgress    CauseKind = "NoProgress"    // no pod appeared in time
-	CausePredeploy     CauseKind = "Predeploy"     // the predeploy command failed or took too long
+	CauseArchitecture  CauseKind = "Architecture"  // the image, or its program, is for another CPU
+	CauseConfig        CauseKind = "Config"        // the container cannot be made or started as configured
 	CauseSecret        CauseKind = "Secret"        // a secret that is referred to is not there
+	CauseCrash         CauseKind = "Crash"         // a container ended twice
+	CauseOutOfMemory   CauseKind = "OutOfMemory"   // a container ended twice, last at its memory limit
+	CauseNotListening  CauseKind = "NotListening"  // never ready: nothing takes connections on its port
+	CauseProbe         CauseKind = "Probe"         // never ready, or ended: its health check gets a bad answer, or none
+	CauseNotReady      CauseKind = "NotReady"      // never ready, and nothing says why
+	CauseUnschedulable CauseKind = "Unschedulable" // no node takes the pod
+	CauseQuota         CauseKind = "Quota"         // the namespace's quota or limits leave no room
+	CauseAdmission     CauseKind = "Admission"     // a policy or a webhook of the cluster denies an object, or pods
+	CauseRejected      CauseKind = "Rejected"      // the API server refuses an object that is not valid
+	CausePredeploy     CauseKind = "Predeploy"     // the predeploy command failed, took too long, or was cancelled
+	CauseNoProgress    CauseKind = "NoProgress"    // the cluster does not do its part in time
 )
 
 // Cause is why a release failed, in words a developer understands.
@@ -173,7 +183,7 @@ type Cause struct {
 	Service   string
 	Pod       string
 	Container string
-	ExitCode  int    // of the container's last end; meaningful for CauseCrash and CausePredeploy
+	ExitCode  int    // of the container's last end, if it ended
 	Message   string // what happened: "web: container ended with exit code 3, twice"
 	Next      string // what to do next
 	Log       string // last lines of the container's log, redacted

@@ -184,7 +184,7 @@ func (a *Agent) apply(ctx context.Context, r Release, releases []Release) error 
 		return fmt.Errorf("applying release %d of %s: %w", r.Number, r.Line, err)
 	}
 	return a.move(ctx, r, func(s *Status) {
-		s.Phase, s.Message, s.Inventory = RollingOut, "Waiting for new pods", union(s.Inventory, inventory)
+		s.Phase, s.Message, s.Inventory = RollingOut, waitsForPods, union(s.Inventory, inventory)
 		s.Reach(StepApplied, a.now())
 	})
 }
@@ -192,14 +192,13 @@ func (a *Agent) apply(ctx context.Context, r Release, releases []Release) error 
 // observe watches until the verdict is certain.
 func (a *Agent) observe(ctx context.Context, r Release, releases []Release) error {
 	applied := r.Status.At(StepApplied)
-	verdict, seen, err := a.judge(ctx, r, applied)
+	r, verdict, seen, err := a.judge(ctx, r, applied)
 	if err != nil {
 		return err
 	}
 	services := serviceStatus(r, seen)
 	if verdict.Cause != nil {
-		cause := *verdict.Cause
-		cause.Log, cause.Events = a.Witness.Testimony(ctx, r, cause)
+		cause := a.Witness.Testimony(ctx, r, *verdict.Cause)
 		if ctx.Err() != nil { // a newer release came: this one is superseded, not red
 			return ctx.Err()
 		}
@@ -214,20 +213,45 @@ func (a *Agent) observe(ctx context.Context, r Release, releases []Release) erro
 	})
 }
 
-// judge watches the rollout until Judge is done.
-func (a *Agent) judge(ctx context.Context, r Release, applied time.Time) (Verdict, Observation, error) {
+// judge watches the rollout until Judge is done. What it waits for out of the
+// ordinary is made durable, so that people see why it takes so long.
+func (a *Agent) judge(ctx context.Context, r Release, applied time.Time) (Release, Verdict, Observation, error) {
 	ctx, cancel := context.WithTimeout(ctx, deadline(r)+observeSlack)
 	defer cancel()
 	var before memory
 	watch := func(ctx context.Context, see func(Observation) bool) error { return a.Cluster.Watch(ctx, r, see) }
 	verdict, seen, err := follow(ctx, a.now, watch, func(o Observation, now time.Time) Verdict {
 		before.fill(o, now)
-		return Judge(r, o, applied, now)
+		verdict := Judge(r, o, applied, now)
+		if before.ask(ctx, a.Witness, r, verdict.Ask, now) {
+			before.fill(o, now)
+			verdict = Judge(r, o, applied, now)
+		}
+		r = a.tellWait(ctx, r, verdict)
+		return verdict
 	})
 	if err != nil {
 		err = fmt.Errorf("watching release %d of %s: %w", r.Number, r.Line, err)
 	}
-	return verdict, seen, err
+	return r, verdict, seen, err
+}
+
+// waitsForPods is the message of a rollout that goes as it should.
+const waitsForPods = "Waiting for new pods"
+
+// tellWait keeps the message of a rollout in step with what it waits for. Trouble
+// with that is no obstacle to the verdict.
+func (a *Agent) tellWait(ctx context.Context, r Release, v Verdict) Release {
+	message := orElse(v.Waits, waitsForPods)
+	if v.Done || message == r.Status.Message {
+		return r
+	}
+	written, err := a.advance(ctx, r, func(s *Status) { s.Message = message })
+	if err != nil {
+		a.log.Debug("progress not written", "environment", r.Line.Environment, "name", r.Line.App, "release", r.Number, "error", err)
+		return r
+	}
+	return written
 }
 
 // follow calls judge with everything that watch sees, and again when a symptom's

@@ -50,6 +50,9 @@ type world struct {
 	onWatch func(Release, *ServiceObservation)
 	onMake  func(Release) error
 	onShow  func(Check) error
+	onAsk   func(Question) Evidence
+
+	questions []Question
 }
 
 var errDead = errors.New("the agent is dead")
@@ -235,8 +238,24 @@ func (w *world) Trim(ctx context.Context, r Release) error {
 	})
 }
 
-func (w *world) Testimony(context.Context, Release, Cause) (string, []string) {
-	return "cannot reach the database", nil
+func (w *world) Evidence(ctx context.Context, r Release, q Question) (e Evidence) {
+	err := w.call(ctx, func() error {
+		w.questions = append(w.questions, q)
+		if w.onAsk != nil {
+			e = w.onAsk(q)
+		}
+		e.Missing = q.Job && (w.jobs[r.Number] == nil || w.jobs[r.Number].observe().Missing)
+		return nil
+	})
+	e.Unread = e.Unread || err != nil
+	return e
+}
+
+func (w *world) Testimony(_ context.Context, _ Release, c Cause) Cause {
+	if c.Pod != "" {
+		c.Log = "cannot reach the database"
+	}
+	return c
 }
 
 func (w *world) Show(ctx context.Context, c Check) (id int64, err error) {

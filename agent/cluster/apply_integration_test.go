@@ -302,7 +302,7 @@ func TestFailuresAreSeen(t *testing.T) {
 			pod := o.Services[0].Pods[0]
 			// The scheduler writes its events behind what it does.
 			eventually(t, "the scheduler's event is told", func() bool {
-				_, events := f.Testimony(t.Context(), r, agent.Cause{Pod: pod.Name, Container: pod.Containers[0].Name})
+				events := f.Testimony(t.Context(), r, agent.Cause{Kind: agent.CauseNotReady, Pod: pod.Name, Container: pod.Containers[0].Name}).Events
 				return strings.Contains(strings.Join(events, "\n"), "Scheduled")
 			})
 		})

@@ -24,8 +24,8 @@ func TestEventLines(t *testing.T) {
 	fresh := corev1.Event{Reason: "Scheduled", Message: "to node-1", EventTime: metav1.NewMicroTime(start)}
 	got := eventLines([]corev1.Event{
 		event(9, "BackOff", "restarting", 7), series, event(2, "Pulled", "image\n", 1), fresh, event(1, "BackOff", "restarting", 2),
-	})
-	want := []string{"Scheduled: to node-1", "Pulled: image", "Failed: password=[redacted] (4 times)", "BackOff: restarting (7 times)"}
+	}, redact)
+	want := []string{"Scheduled: to node-1", "Pulled: image", "Failed: password=[redacted] (4 times)", "BackOff: restarting (9 times)"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
@@ -33,7 +33,7 @@ func TestEventLines(t *testing.T) {
 	for i := range 30 {
 		many = append(many, event(i, "Pulled", fmt.Sprint(i), 1))
 	}
-	if got := eventLines(many); len(got) != 10 || got[9] != "Pulled: 29" {
+	if got := eventLines(many, redact); len(got) != 10 || got[9] != "Pulled: 29" {
 		t.Errorf("got %v, want the ten newest, newest last", got)
 	}
 }

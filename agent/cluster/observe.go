@@ -177,6 +177,8 @@ func observePod(pod *corev1.Pod) agent.PodObservation {
 		switch {
 		case condition.Type == corev1.PodReady && condition.Status == corev1.ConditionTrue:
 			o.Ready, o.ReadyAt = true, condition.LastTransitionTime.UTC()
+		case condition.Type == corev1.PodScheduled && condition.Status == corev1.ConditionTrue:
+			o.ScheduledAt = condition.LastTransitionTime.UTC()
 		case condition.Type == corev1.PodScheduled && condition.Status == corev1.ConditionFalse &&
 			condition.Reason == corev1.PodReasonUnschedulable:
 			o.Unschedulable = told(condition.Message, condition.Reason)
@@ -184,9 +186,21 @@ func observePod(pod *corev1.Pod) agent.PodObservation {
 		}
 	}
 	for _, status := range pod.Status.ContainerStatuses {
-		o.Containers = append(o.Containers, observeContainer(status))
+		c := observeContainer(status)
+		c.MemoryLimit = memoryLimit(pod, c.Name)
+		o.Containers = append(o.Containers, c)
 	}
 	return o
+}
+
+// memoryLimit is how much memory a container may have; empty if that is not said.
+func memoryLimit(pod *corev1.Pod, container string) string {
+	for _, c := range pod.Spec.Containers {
+		if limit, limited := c.Resources.Limits[corev1.ResourceMemory]; limited && c.Name == container {
+			return limit.String()
+		}
+	}
+	return ""
 }
 
 // observeContainer counts the ends of a container exactly: every restart had an
@@ -208,7 +222,7 @@ func observeContainer(s corev1.ContainerStatus) agent.ContainerObservation {
 		o.Ended++
 	}
 	if end != nil {
-		o.ExitCode, o.EndReason = int(end.ExitCode), end.Reason
+		o.ExitCode, o.EndReason, o.EndMessage = int(end.ExitCode), end.Reason, told(end.Message, "")
 		o.EndedAt = end.FinishedAt.UTC()
 	}
 	return o

@@ -117,10 +117,12 @@ func (c *Client) WatchPredeploy(ctx context.Context, r agent.Release, see func(a
 // observePredeploy says how r's predeploy goes. It is pure. job is nil if there
 // is none.
 func observePredeploy(r agent.Release, job *batchv1.Job, pods []*corev1.Pod) agent.PredeployObservation {
+	o := agent.PredeployObservation{Name: render.PredeployName(r)}
 	if job == nil || job.Annotations[annotationIntent] != r.Intent {
-		return agent.PredeployObservation{Missing: true}
+		o.Missing = true
+		o.Pods = leftPods(o.Name, pods)
+		return o
 	}
-	var o agent.PredeployObservation
 	if job.Status.StartTime != nil {
 		o.StartedAt = job.Status.StartTime.UTC()
 	}
@@ -140,6 +142,10 @@ func observePredeploy(r agent.Release, job *batchv1.Job, pods []*corev1.Pod) age
 	}
 	// A Job that somebody deletes never ends.
 	o.Missing = job.DeletionTimestamp != nil && !o.Succeeded && !o.Failed
+	if o.Missing {
+		o.Pods = leftPods(o.Name, pods)
+		return o
+	}
 	for _, pod := range pods {
 		if metav1.IsControlledBy(pod, job) {
 			o.Pods = append(o.Pods, observePod(pod))
@@ -147,4 +153,19 @@ func observePredeploy(r agent.Release, job *batchv1.Job, pods []*corev1.Pod) age
 	}
 	slices.SortFunc(o.Pods, comparePods)
 	return o
+}
+
+// leftPods are the pods of a Job of that name, which is gone, that have not ended
+// yet: the garbage collector tells them to.
+func leftPods(job string, pods []*corev1.Pod) []agent.PodObservation {
+	var left []agent.PodObservation
+	for _, pod := range pods {
+		owner := metav1.GetControllerOf(pod)
+		ended := pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
+		if owner != nil && owner.Kind == "Job" && owner.Name == job && !ended {
+			left = append(left, observePod(pod))
+		}
+	}
+	slices.SortFunc(left, comparePods)
+	return left
 }

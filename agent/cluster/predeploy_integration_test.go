@@ -76,7 +76,7 @@ func TestPredeployRunsOnce(t *testing.T) {
 	o := f.awaitPredeploy(t, r, func(o agent.PredeployObservation) bool { return !o.Missing && len(o.Pods) > 0 })
 	pod := o.Pods[0].Name
 	eventually(t, "the scheduler's word on the pod is told", func() bool {
-		_, events := f.Testimony(t.Context(), r, agent.Cause{Pod: pod, Container: "predeploy"})
+		events := f.Testimony(t.Context(), r, agent.Cause{Kind: agent.CausePredeploy, Pod: pod, Container: "predeploy"}).Events
 		return strings.Contains(strings.Join(events, "\n"), "Scheduled")
 	})
 

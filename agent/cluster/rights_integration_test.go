@@ -40,10 +40,10 @@ func TestAgentsOwnRights(t *testing.T) {
 		t.Error(err)
 	}
 	pod := f.awaitObservation(t, r, live).Services[0].Pods[0]
-	if _, err := f.podEvents(t.Context(), r.Namespace, pod.Name); err != nil {
-		t.Error(err)
+	if e := f.Evidence(t.Context(), r, agent.Question{Name: pod.Name}); e.Unread {
+		t.Error("the events of a pod may not be read")
 	}
-	_, err := f.podLog(t.Context(), r.Namespace, agent.Cause{Pod: pod.Name, Container: pod.Containers[0].Name})
+	_, err := f.podLog(t.Context(), r.Namespace, pod.Name, pod.Containers[0].Name)
 	if err != nil && strings.Contains(err.Error(), "forbidden") {
 		t.Error(err)
 	}
@@ -83,6 +83,12 @@ func (f *fixture) deployEverything(t *testing.T, r agent.Release) agent.Release 
 		t.Errorf("the predeploy again: got %v, %v", again, err)
 	}
 	f.awaitPredeploy(t, r, func(o agent.PredeployObservation) bool { return !o.Missing })
+	if e := f.Evidence(t.Context(), r, agent.Question{Job: true, Name: render.PredeployName(r)}); e.Unread || e.Missing {
+		t.Errorf("the predeploy's Job: got %+v, want it read and there", e)
+	}
+	if _, err := f.ownValues(t.Context(), r); err != nil {
+		t.Error(err)
+	}
 	r.Status.Inventory = append(r.Status.Inventory, started...)
 	for _, how := range []string{`{"ingressClass":"nginx"}`, `{"gateway":"public"}`} {
 		f.putApp(t, how)

@@ -25,6 +25,7 @@ const annotationHolder = "inhaul.dev/holder"
 const (
 	secretsPage   = 100 // Secrets of at most 1 MiB each that one answer may have
 	shortestScrub = 4   // bytes: what is shorter stands in every other word
+	shortestLine  = 16  // bytes of a line of a longer value: shorter ones say nothing
 )
 
 // sealed are the Secrets of a release, as far as some holders need them.
@@ -188,6 +189,32 @@ func (c *Client) ownSecrets(ctx context.Context, r agent.Release) (map[string]*c
 			return own, nil
 		}
 	}
+}
+
+// ownValues are the values of the Secrets that Inhaul has made for the app of r,
+// and the longer lines of them: a program may log a key line by line. An app
+// without secrets costs no request.
+func (c *Client) ownValues(ctx context.Context, r agent.Release) (sealed, error) {
+	s := sealed{values: map[string]struct{}{}}
+	if len(render.Holders(r.App)) == 0 {
+		return s, nil
+	}
+	own, err := c.ownSecrets(ctx, r)
+	if err != nil {
+		return s, err
+	}
+	for _, secret := range own {
+		for _, value := range secret.Data {
+			text := string(value)
+			s.values[text] = struct{}{}
+			for line := range strings.Lines(text) {
+				if line = strings.TrimSpace(line); len(line) >= shortestLine {
+					s.values[line] = struct{}{}
+				}
+			}
+		}
+	}
+	return s, nil
 }
 
 func (c *Client) secretsPage(ctx context.Context, namespace string, options metav1.ListOptions) (*corev1.SecretList, error) {

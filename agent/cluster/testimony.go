@@ -1,20 +1,18 @@
 package cluster
 
 import (
-	"cmp"
 	"context"
-	"fmt"
 	"io"
-	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/fields"
 
 	"github.com/inhaul/inhaul/agent"
+	"github.com/inhaul/inhaul/agent/render"
 	"github.com/inhaul/inhaul/api/v1alpha1"
 )
 
@@ -23,47 +21,124 @@ const (
 	testimonyTimeout = 5 * time.Second
 	logLines         = 40
 	maxRawLog        = 256 << 10 // read before redaction; 40 lines of JSON fit
-	maxListedEvents  = 200
+	maxWitnesses     = 3         // pods of one service whose events are read
 )
 
-// Testimony returns the last log lines of the container that c names and the
-// events of its pod, newest last; both redacted and capped, and empty when the
-// cluster does not tell.
-func (c *Client) Testimony(ctx context.Context, r agent.Release, cause agent.Cause) (log string, events []string) {
-	if cause.Pod == "" {
-		return "", nil
-	}
+// withheld stands where a log would be if nobody can say what is secret in it.
+const withheld = "(the log is not shown: the app's own Secrets could not be read, so their values could not be taken out of it)"
+
+// Testimony returns c with the last log lines of the container that it names and
+// the events of its pod and of others of its service; of a service without pods,
+// with those of who should make them. All are capped, and empty when the cluster
+// does not tell. The values of the app's own Secrets, and whatever looks like a
+// secret, are taken out of these and of what c quotes already.
+func (c *Client) Testimony(ctx context.Context, r agent.Release, cause agent.Cause) agent.Cause {
 	ctx, cancel := context.WithTimeout(ctx, testimonyTimeout)
 	defer cancel()
-	events, err := c.podEvents(ctx, r.Namespace, cause.Pod)
+	secrets, err := c.ownValues(ctx, r)
 	if err != nil {
-		c.log.Debug("events not read", "namespace", r.Namespace, "name", cause.Pod, "error", err)
+		c.log.Warn("secrets not read: a log is not shown", "namespace", r.Namespace, "name", r.Line.App, "error", err)
 	}
-	if cause.Container == "" {
-		return "", events
+	known := err == nil
+	clean := func(text string) string { return redact(secrets.scrub(text)) }
+	if cause.Kind != "" {
+		cause.Message, cause.Next = secrets.scrub(cause.Message), secrets.scrub(cause.Next)
+		cause.Events = eventLines(c.eventsAbout(ctx, r, cause), clean)
 	}
-	log, err = c.podLog(ctx, r.Namespace, cause)
+	if cause.Pod == "" || cause.Container == "" {
+		return cause
+	}
+	raw, err := c.podLog(ctx, r.Namespace, cause.Pod, cause.Container)
 	if err != nil {
 		c.log.Debug("log not read", "namespace", r.Namespace, "name", cause.Pod, "error", err)
 	}
-	return log, events
+	cause.Log = cutHead(clean(raw), v1alpha1.MaxLog)
+	if !known && raw != "" {
+		cause.Log = withheld
+	}
+	return cause
+}
+
+// eventsAbout lists the events of the objects that a cause is about.
+func (c *Client) eventsAbout(ctx context.Context, r agent.Release, cause agent.Cause) []corev1.Event {
+	var all []corev1.Event
+	for _, o := range c.witnesses(r, cause) {
+		events, err := c.eventsOf(ctx, o)
+		if err != nil {
+			c.log.Debug("events not read", "kind", o.Kind, "namespace", o.Namespace, "name", o.Name, "error", err)
+		}
+		all = append(all, events...)
+	}
+	return all
+}
+
+// witnesses are the objects whose events tell of a cause: its pod and others that
+// the same owner has made, or else those who should make pods.
+func (c *Client) witnesses(r agent.Release, cause agent.Cause) []agent.Object {
+	of := func(kind, name string) agent.Object {
+		return agent.Object{Kind: kind, Namespace: r.Namespace, Name: name}
+	}
+	var all []agent.Object
+	if r.Status.Phase == agent.Predeploying {
+		all = append(all, of("Job", render.PredeployName(r)))
+	}
+	if cause.Pod != "" {
+		all = append(all, of("Pod", cause.Pod))
+		for _, name := range siblings(ofApp[*corev1.Pod](c, "Pod", r.Namespace, r.Line.App), cause.Pod) {
+			all = append(all, of("Pod", name))
+		}
+		return all
+	}
+	if cause.Service == "" {
+		return all
+	}
+	name := render.Name(r.Line.App, cause.Service)
+	all = append(all, of("Deployment", name))
+	v := c.view(r)
+	for _, d := range v.deployments {
+		if rs := v.replicaSet(d, strconv.Itoa(r.Number)); rs != nil && d.Name == name {
+			all = append(all, of("ReplicaSet", rs.Name))
+		}
+	}
+	return all
+}
+
+// siblings are other pods of the same owner that are not ready either.
+func siblings(pods []*corev1.Pod, name string) []string {
+	var owner *metav1.OwnerReference
+	for _, pod := range pods {
+		if pod.Name == name {
+			owner = metav1.GetControllerOf(pod)
+		}
+	}
+	var all []string
+	for _, pod := range pods {
+		by := metav1.GetControllerOf(pod)
+		if owner == nil || by == nil || by.UID != owner.UID || pod.Name == name || observePod(pod).Ready {
+			continue
+		}
+		if all = append(all, pod.Name); len(all) == maxWitnesses-1 {
+			break
+		}
+	}
+	return all
 }
 
 // podLog reads the run that ended: the previous one when the container has been
-// started again, the current one otherwise.
-func (c *Client) podLog(ctx context.Context, namespace string, cause agent.Cause) (string, error) {
+// started again, the current one otherwise. Nothing is taken out of it yet.
+func (c *Client) podLog(ctx context.Context, namespace, name, container string) (string, error) {
 	lines, limit := int64(logLines), int64(maxRawLog)
-	options := &corev1.PodLogOptions{Container: cause.Container, TailLines: &lines, LimitBytes: &limit}
-	if pod, ok := c.cached("Pod", namespace, cause.Pod).(*corev1.Pod); ok {
-		options.Previous = restarted(pod, cause.Container)
+	options := &corev1.PodLogOptions{Container: container, TailLines: &lines, LimitBytes: &limit}
+	if pod, ok := c.cached("Pod", namespace, name).(*corev1.Pod); ok {
+		options.Previous = restarted(pod, container)
 	}
-	stream, err := c.clients.core.Pods(namespace).GetLogs(cause.Pod, options).Stream(ctx)
+	stream, err := c.clients.core.Pods(namespace).GetLogs(name, options).Stream(ctx)
 	if err != nil {
 		return "", err
 	}
 	defer func() { _ = stream.Close() }() // read to its end or given up
 	raw, err := io.ReadAll(io.LimitReader(stream, maxRawLog))
-	return cutHead(redact(printable(string(raw))), v1alpha1.MaxLog), err
+	return printable(string(raw)), err
 }
 
 // restarted reports whether the container's last end was in an earlier run than
@@ -88,60 +163,4 @@ func printable(text string) string {
 		return r
 	}, text)
 	return strings.TrimRight(text, "\n")
-}
-
-// podEvents lists what the cluster says of a pod.
-func (c *Client) podEvents(ctx context.Context, namespace, pod string) ([]string, error) {
-	list, err := c.clients.core.Events(namespace).List(ctx, metav1.ListOptions{
-		Limit: maxListedEvents,
-		FieldSelector: fields.SelectorFromSet(fields.Set{
-			"involvedObject.kind": "Pod", "involvedObject.name": pod, "involvedObject.namespace": namespace,
-		}).String(),
-	})
-	if err != nil {
-		return nil, err
-	}
-	return eventLines(list.Items), nil
-}
-
-// eventLines tells the newest events, newest last, each sort once.
-func eventLines(events []corev1.Event) []string {
-	slices.SortStableFunc(events, func(a, b corev1.Event) int { return eventTime(a).Compare(eventTime(b)) })
-	var newest []string // newest first
-	seen := map[string]bool{}
-	for _, event := range slices.Backward(events) {
-		line := event.Reason + ": " + redact(printable(strings.TrimSpace(event.Message)))
-		if seen[line] || len(newest) == v1alpha1.MaxEvents {
-			continue
-		}
-		seen[line] = true
-		if times := eventCount(event); times > 1 {
-			line += fmt.Sprintf(" (%d times)", times)
-		}
-		newest = append(newest, cut(line, v1alpha1.MaxEvent))
-	}
-	slices.Reverse(newest)
-	return newest
-}
-
-// eventTime is when an event happened last; there are three generations of
-// fields for that.
-func eventTime(e corev1.Event) time.Time {
-	if e.Series != nil {
-		return e.Series.LastObservedTime.Time
-	}
-	if !e.LastTimestamp.IsZero() {
-		return e.LastTimestamp.Time
-	}
-	if !e.EventTime.IsZero() {
-		return e.EventTime.Time
-	}
-	return e.CreationTimestamp.Time
-}
-
-func eventCount(e corev1.Event) int32 {
-	if e.Series != nil {
-		return e.Series.Count
-	}
-	return cmp.Or(e.Count, 1)
 }

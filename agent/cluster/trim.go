@@ -47,6 +47,13 @@ func trimMeta(m metav1.ObjectMeta) metav1.ObjectMeta {
 
 func trimPod(p *corev1.Pod) *corev1.Pod {
 	trimmed := &corev1.Pod{ObjectMeta: trimMeta(p.ObjectMeta)}
+	for _, c := range p.Spec.Containers {
+		kept := corev1.Container{Name: c.Name}
+		if limit, limited := c.Resources.Limits[corev1.ResourceMemory]; limited {
+			kept.Resources.Limits = corev1.ResourceList{corev1.ResourceMemory: limit}
+		}
+		trimmed.Spec.Containers = append(trimmed.Spec.Containers, kept)
+	}
 	trimmed.Status.Phase = p.Status.Phase
 	for _, condition := range p.Status.Conditions {
 		if condition.Type == corev1.PodReady || condition.Type == corev1.PodScheduled {

@@ -45,6 +45,10 @@ type ReleaseStatus struct {
 	// reported is what the check on the commit shows.
 	// +optional
 	Reported Reported `json:"reported,omitzero"`
+	// predeployLog has the last lines of a predeploy that ended well, redacted.
+	// +optional
+	// +kubebuilder:validation:MaxLength=16384
+	PredeployLog string `json:"predeployLog,omitempty"`
 	// inventory lists the objects that the release made.
 	// +optional
 	// +kubebuilder:validation:MaxItems=1024

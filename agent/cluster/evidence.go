@@ -1,0 +1,114 @@
+package cluster
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+
+	"github.com/inhaul/inhaul/agent"
+	"github.com/inhaul/inhaul/api/v1alpha1"
+)
+
+// The bounds of an answer.
+const (
+	evidenceTimeout = 3 * time.Second // a verdict waits for it
+	maxListedEvents = 200
+)
+
+// Evidence answers a question of the agent from the API server, with the rights
+// that it has: it lists the events of one object, and reads one log or one Job.
+// No cache of events is kept: a cluster has more of them than of anything else.
+func (c *Client) Evidence(ctx context.Context, r agent.Release, q agent.Question) agent.Evidence {
+	ctx, cancel := context.WithTimeout(ctx, evidenceTimeout)
+	defer cancel()
+	kind := "Pod"
+	var e agent.Evidence
+	if q.Job {
+		kind = "Job"
+		e.Missing, e.Unread = c.jobMissing(ctx, r)
+	}
+	events, err := c.eventsOf(ctx, agent.Object{Kind: kind, Namespace: r.Namespace, Name: q.Name})
+	if err != nil {
+		c.log.Debug("events not read", "kind", kind, "namespace", r.Namespace, "name", q.Name, "error", err)
+		e.Unread = true
+	}
+	e.Events = eventEvidence(events)
+	if q.Container == "" {
+		return e
+	}
+	raw, err := c.podLog(ctx, r.Namespace, q.Name, q.Container)
+	if err != nil {
+		c.log.Debug("log not read", "namespace", r.Namespace, "name", q.Name, "error", err)
+	}
+	e.Log = cutHead(redact(raw), v1alpha1.MaxLog)
+	return e
+}
+
+// jobMissing asks the API server whether r's predeploy Job is gone, or going;
+// unread says that it did not answer.
+func (c *Client) jobMissing(ctx context.Context, r agent.Release) (missing, unread bool) {
+	job, err := c.predeployJob(ctx, r)
+	if strange := (*agent.Rejected)(nil); errors.As(err, &strange) {
+		return true, false // one of that name is there, and it is somebody else's
+	}
+	if err != nil {
+		return false, true
+	}
+	return job == nil || job.DeletionTimestamp != nil, false
+}
+
+// eventsOf lists what the cluster says of an object, oldest first.
+func (c *Client) eventsOf(ctx context.Context, o agent.Object) ([]corev1.Event, error) {
+	list, err := c.clients.core.Events(o.Namespace).List(ctx, metav1.ListOptions{
+		Limit: maxListedEvents,
+		FieldSelector: fields.SelectorFromSet(fields.Set{
+			"involvedObject.kind": o.Kind, "involvedObject.name": o.Name, "involvedObject.namespace": o.Namespace,
+		}).String(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	slices.SortStableFunc(list.Items, compareEvents)
+	return list.Items, nil
+}
+
+func compareEvents(a, b corev1.Event) int { return eventTime(a).Compare(eventTime(b)) }
+
+// eventEvidence is what the agent's rules see of events.
+func eventEvidence(events []corev1.Event) []agent.Event {
+	return each(events, func(e corev1.Event) agent.Event {
+		return agent.Event{
+			Reason: e.Reason, Message: cut(redact(printable(strings.TrimSpace(e.Message))), v1alpha1.MaxMessage),
+			Source: cmp.Or(e.ReportingController, e.Source.Component), Count: int(eventCount(e)), Last: eventTime(e).UTC(),
+		}
+	})
+}
+
+// eventTime is when an event happened last; there are three generations of
+// fields for that.
+func eventTime(e corev1.Event) time.Time {
+	if e.Series != nil {
+		return e.Series.LastObservedTime.Time
+	}
+	if !e.LastTimestamp.IsZero() {
+		return e.LastTimestamp.Time
+	}
+	if !e.EventTime.IsZero() {
+		return e.EventTime.Time
+	}
+	return e.CreationTimestamp.Time
+}
+
+func eventCount(e corev1.Event) int32 {
+	if e.Series != nil {
+		return e.Series.Count
+	}
+	return cmp.Or(e.Count, 1)
+}

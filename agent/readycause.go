@@ -1,0 +1,233 @@
+package agent
+
+import (
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/inhaul/inhaul/spec"
+)
+
+// podCause judges a pod that is not Ready by the time it had.
+func (t trial) podCause(pod PodObservation) *Cause {
+	if pod.Ready {
+		return nil
+	}
+	if pod.Unschedulable != "" {
+		return t.unschedulableCause(pod)
+	}
+	if t.waitUntil(pod.begun(t.since).Add(t.service.ReadyTimeout())) {
+		return nil
+	}
+	var c ContainerObservation
+	if len(pod.Containers) > 0 {
+		c = pod.Containers[0]
+	}
+	if !pod.Evidence.fresh(t.now) || c.Name != "" && !pod.Evidence.Logged {
+		t.verdict.ask(Question{Name: pod.Name, Container: c.Name})
+	}
+	return t.of(pod, c, t.notReadyCause(pod, c))
+}
+
+// notReadyCause tells as much as is known of why a pod was not ready in time.
+func (t trial) notReadyCause(pod PodObservation, c ContainerObservation) *Cause {
+	within := fmt.Sprintf("within %s", t.service.ReadyTimeout())
+	if !c.Running && c.Ended == 0 {
+		return t.notStarted(pod, c, within)
+	}
+	if !c.Running {
+		how, next := howEnded(c)
+		return t.cause(CauseNotReady, "was not ready "+within+": the container ended, with "+how+", and was not started again in that time", next)
+	}
+	if answer := pod.Evidence.probe(readiness, startup); answer != nil {
+		return t.probeCause(*answer, pod.Evidence.log(), within)
+	}
+	return t.cause(CauseNotReady, "runs, but was not ready "+within,
+		"check that the process listens on the port of the service (PORT) and answers the health path; a slow start gets more time with health.timeout")
+}
+
+// notStarted is the cause of a container that its node has not started: with the
+// last event that says why, if there is one.
+func (t trial) notStarted(pod PodObservation, c ContainerObservation, within string) *Cause {
+	event := pod.Evidence.newest(func(e Event) bool { return strings.HasPrefix(e.Reason, "Failed") && e.Reason != "FailedScheduling" })
+	if event != nil && missingObject.MatchString(event.Message) {
+		return t.startCause(event.Message)
+	}
+	why := orElse(c.Message, orElse(c.Waiting, "its node says nothing"))
+	if event != nil {
+		why = event.Reason + ": " + event.Message
+	}
+	return t.cause(CauseNotReady, "the container was not started "+within+": "+why,
+		"look at the events below: the node has not got a volume, a network or the image for the pod; a large image gets more time with health.timeout")
+}
+
+// The probes of a container, as the kubelet names them.
+const (
+	readiness = "Readiness"
+	startup   = "Startup"
+	liveness  = "Liveness"
+)
+
+// probeEvent is the kubelet's Unhealthy event; dialled is what it reached for, and
+// probeURL what it asked for.
+//
+// https://github.com/kubernetes/kubernetes/blob/v1.37.2/pkg/kubelet/prober/prober.go
+var (
+	probeEvent = regexp.MustCompile(`(?s)^(Readiness|Startup|Liveness) probe (?:failed|errored[^:]*): (.*)$`)
+	dialled    = regexp.MustCompile(`dial tcp \S+:(\d+): `)
+	probeURL   = regexp.MustCompile(`Get \\?"https?://[^/"]*?(?::(\d+))?(/[^"\\]*)\\?"`)
+	statusCode = regexp.MustCompile(`statuscode: (\d+)`)
+)
+
+// probeAnswer is how a probe failed last.
+type probeAnswer struct {
+	probe  string
+	answer string
+}
+
+// probe returns how one of probes failed last, by the kubelet's events; nil if
+// they do not tell.
+func (e *Evidence) probe(probes ...string) *probeAnswer {
+	var found []string
+	event := e.newest(func(e Event) bool {
+		if e.Reason != "Unhealthy" {
+			return false
+		}
+		found := probeEvent.FindStringSubmatch(e.Message)
+		for _, probe := range probes {
+			if found != nil && found[1] == probe {
+				return true
+			}
+		}
+		return false
+	})
+	if event != nil {
+		found = probeEvent.FindStringSubmatch(event.Message)
+	}
+	if found == nil {
+		return nil
+	}
+	return &probeAnswer{probe: found[1], answer: strings.TrimSpace(found[2])}
+}
+
+// probeCause is the cause of a probe that fails for good.
+func (t trial) probeCause(a probeAnswer, log, within string) *Cause {
+	if says(a.answer, "connection refused") {
+		return t.notListening(a, log, within)
+	}
+	said, next := t.tell(a)
+	return t.cause(CauseProbe, "runs, but was not ready "+within+": "+said, next)
+}
+
+// tell says what a probe asked and what it was answered, and what to do about it.
+func (t trial) tell(a probeAnswer) (said, next string) {
+	said = t.question(a)
+	const slow = "; a slow start gets more time with health.timeout"
+	status := statusCode.FindStringSubmatch(a.answer)
+	switch {
+	case status != nil:
+		said += " is answered with " + status[1]
+		switch status[1] {
+		case "404":
+			return said, "the program does not know this path: set the health path in inhaul.yaml to one that it answers with 200 to 399"
+		case "401", "403":
+			return said, "the health path has to answer without a login: open it, or set another one in inhaul.yaml"
+		}
+		return said, "see in the log below why it does not answer 200 to 399: it may lack a database or a setting" + slow
+	case says(a.answer, "deadline exceeded", "i/o timeout", "timed out", "client.timeout"):
+		return said + " gets no answer in time", "see in the log below what it waits for, or what keeps it busy: more cpu may help" + slow
+	case says(a.answer, "malformed http response", "server gave http response", "connection reset", "eof"):
+		return said + " gets no answer of HTTP: " + a.answer, "the port does not speak plain HTTP: let the health path be served without TLS, or ask for tcp alone"
+	}
+	return said + " fails: " + a.answer, "see in the log below why" + slow
+}
+
+// question is what a probe asks: "GET /healthz on port 8080".
+func (t trial) question(a probeAnswer) string {
+	check, port := t.service.Health.Check, t.service.Port
+	if a.probe == liveness || a.probe == startup && !t.service.Health.Liveness.IsZero() {
+		check = t.service.Health.Liveness
+	}
+	if dial := dialled.FindStringSubmatch(a.answer); dial != nil {
+		port, _ = strconv.Atoi(dial[1]) // digits; a number that is too large is told as 0
+	}
+	if url := probeURL.FindStringSubmatch(a.answer); url != nil {
+		check = spec.Check{Path: url[2]}
+		if n, err := strconv.Atoi(url[1]); err == nil {
+			port = n
+		}
+	}
+	where := ""
+	if port != 0 {
+		where = fmt.Sprintf(" on port %d", port)
+	}
+	switch {
+	case check.Path != "":
+		return "GET " + check.Path + where
+	case !check.Command.IsZero():
+		return "the check's command"
+	}
+	return "a connection" + where
+}
+
+// notListening is the cause of a port that refuses connections. Which one the
+// program listens on instead only its log may tell: nobody looks into the pod.
+func (t trial) notListening(a probeAnswer, log, within string) *Cause {
+	port := t.service.Port
+	if dial := dialled.FindStringSubmatch(a.answer); dial != nil {
+		port, _ = strconv.Atoi(dial[1]) // digits
+	}
+	message := fmt.Sprintf("runs, but nothing listens on port %d %s", port, within)
+	next := fmt.Sprintf("make the program listen on 0.0.0.0 and on the port that PORT names (%d), or set port in inhaul.yaml to the one it has; a slow start gets more time with health.timeout", port)
+	all := listenings(log)
+	if len(all) == 0 {
+		return t.cause(CauseNotListening, message, next)
+	}
+	told := all[len(all)-1]
+	for _, l := range all {
+		if l.port == port {
+			told = l
+		}
+	}
+	message += ": its log says that it listens on " + told.text
+	switch {
+	case told.loopback:
+		next = "let the program listen on 0.0.0.0, not on " + told.host + ": nothing outside of its container reaches it there"
+		if told.port != port {
+			next += fmt.Sprintf("; and on port %d (PORT), or set port: %d in inhaul.yaml", port, told.port)
+		}
+	case told.port == port:
+		next = "it may have begun to listen too late, or on another address: let it listen on 0.0.0.0; a slow start gets more time with health.timeout"
+	default:
+		next = fmt.Sprintf("set port: %d in inhaul.yaml, or make the program listen on the port that PORT names (%d)", told.port, port)
+	}
+	return t.cause(CauseNotListening, message, next)
+}
+
+// killedByProbe is the cause of a container that the kubelet has ended, since its
+// liveness or startup probe failed; nil if the events do not say so.
+func (t trial) killedByProbe(pod PodObservation, c ContainerObservation) *Cause {
+	killing := pod.Evidence.newest(func(e Event) bool {
+		return e.Reason == "Killing" && says(e.Message, "container "+strings.ToLower(c.Name)+" failed liveness probe", "container "+strings.ToLower(c.Name)+" failed startup probe")
+	})
+	if killing == nil {
+		return nil
+	}
+	probe, check := liveness, "health.liveness"
+	if says(killing.Message, "startup probe") {
+		probe, check = startup, "health.startup"
+	}
+	message := fmt.Sprintf("the kubelet ended the container %d times, since %s fails", c.Ended, check)
+	next := "see in the log below why it does not answer, or give it more time with health.startup"
+	if answer := pod.Evidence.probe(probe); answer != nil {
+		said, why := t.tell(*answer)
+		message, next = message+": "+said, why
+		if says(answer.answer, "connection refused") {
+			cause := t.notListening(*answer, pod.Evidence.log(), "")
+			cause.Message = t.service.Name + ": " + message
+			return cause
+		}
+	}
+	return t.cause(CauseProbe, message, next)
+}
