@@ -21,14 +21,19 @@ const (
 // nobody has given up on that. This and the durable status are the outbox.
 func (r Release) unreported() bool { return r.Status.Reported.Phase != r.checkPhase() }
 
-// checkPhase is the phase as far as a check run tells phases apart.
+// checkPhase is the phase as far as a check run tells phases apart. While the last
+// good release is put back, the check goes on showing what it did: that takes a
+// moment, and GitHub wants one between two writes, so a word of it would only
+// make the red one late.
 func (r Release) checkPhase() Phase {
 	switch r.Status.Phase {
 	case Pending, "":
 		return Pending
 	case Applying, RollingOut:
 		return RollingOut
-	case Predeploying, Restoring, Failed, RolledBack, Succeeded, Superseded:
+	case Restoring:
+		return r.Status.Reported.Phase
+	case Predeploying, Failed, RolledBack, Succeeded, Superseded:
 	}
 	return r.Status.Phase
 }
