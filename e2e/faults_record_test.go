@@ -2,14 +2,21 @@ package e2e
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/yaml"
+
+	"github.com/inhaul/inhaul/agent"
+	"github.com/inhaul/inhaul/api/v1alpha1"
+	"github.com/inhaul/inhaul/spec"
 )
 
 // What is another thing each time that somebody records.
@@ -18,45 +25,97 @@ var (
 	containerIDs = regexp.MustCompile(`containerd://[0-9a-f]{64}`)
 )
 
-// record keeps what the namespace showed when the verdict was made, as evidence
-// for the tests of agent/cluster: one file for the objects in the order of kinds
-// and names, in the directory INHAUL_FAULTS_RECORD, one folder for each fault.
-// The app is called shop there, and the registry registry.example.com.
-func (x *trial) record(t *testing.T, story string, objects []*unstructured.Unstructured) {
+// record keeps what the namespace showed when the verdict was made, for the tests
+// of agent/cluster: a folder for each fault in the directory INHAUL_FAULTS_RECORD,
+// as the README in agent/cluster/testdata/evidence describes it. The app is called
+// shop there, and the registry registry.example.com.
+func (x *trial) record(t *testing.T, f fault, app spec.App, judged version) {
 	t.Helper()
 	dir := os.Getenv("INHAUL_FAULTS_RECORD")
 	if dir == "" {
 		return
 	}
-	var b strings.Builder
+	var r v1alpha1.Release
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(judged.object.Object, &r); err != nil {
+		t.Fatal(err)
+	}
+	app.Name = "shop"
+	for i := range app.Services {
+		app.Services[i].Secrets = nil // there is none where it is read
+	}
+	story := map[string]any{
+		"looked": moment(r, agent.StepVerdict), "applied": moment(r, agent.StepApplied),
+		"namespace": "shop-production", "release": r.Spec.Number, "app": app,
+	}
+	if app.Predeploy != nil {
+		app.Predeploy.Secrets = nil
+		story["predeploy"], story["applied"] = true, moment(r, agent.StepPredeploying)
+	}
+	if story["applied"] == "" {
+		return // the cluster was not asked
+	}
+	folder := filepath.Join(dir, strings.ReplaceAll(f.name, "-", "_"))
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	files := map[string]string{
+		"story.yaml":   "# Recorded by `make faults`.\n" + document(t, story),
+		"objects.yaml": x.objects(t, x.history.asOf(judged.number())),
+	}
+	if r.Status.Cause.Log != "" {
+		files["log.txt"] = r.Status.Cause.Log + "\n"
+	}
+	for name, content := range files {
+		if err := os.WriteFile(filepath.Join(folder, name), []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// moment is when a release reached a step, in UTC; "" if it has not.
+func moment(r v1alpha1.Release, step agent.Step) string {
+	for _, m := range r.Status.Timeline {
+		if m.Step == string(step) {
+			return m.At.UTC().Format(time.RFC3339Nano)
+		}
+	}
+	return ""
+}
+
+// objects are documents of what a verdict looks at, without what only this
+// machine has, and without what the good version's pods have been through.
+func (x *trial) objects(t *testing.T, objects []*unstructured.Unstructured) string {
+	t.Helper()
+	var documents []string
 	for _, o := range objects {
-		if o.GetKind() == "Release" {
+		about, _, _ := unstructured.NestedString(o.Object, "involvedObject", "uid")
+		if o.GetKind() == "Release" || x.good.pods[about] {
 			continue
 		}
 		o = o.DeepCopy()
 		o.SetManagedFields(nil)
 		o.SetResourceVersion("")
-		document, err := yaml.Marshal(o.Object)
-		if err != nil {
-			t.Fatal(err)
+		unstructured.RemoveNestedField(o.Object, "spec", "template")
+		if o.GetKind() == "Pod" {
+			podSpec, _, _ := unstructured.NestedMap(o.Object, "spec")
+			maps.DeleteFunc(podSpec, func(field string, _ any) bool { return field != "containers" && field != "nodeName" })
+			o.Object["spec"] = podSpec
 		}
-		if b.Len() > 0 {
-			b.WriteString("---\n")
-		}
-		b.Write(document)
+		documents = append(documents, document(t, o.Object))
 	}
 	text := strings.NewReplacer(
-		os.Getenv("LAB_REGISTRY"), "registry.example.com", x.namespace, "shop-production", x.app, "shop", x.token, "[redacted]",
-	).Replace(b.String())
-	text = numbered(text, uids, "00000000-0000-0000-0000-%012d")
-	text = numbered(text, containerIDs, "containerd://%064d")
-	folder := filepath.Join(dir, strings.ReplaceAll(story, "-", "_"))
-	if err := os.MkdirAll(folder, 0o755); err != nil {
+		os.Getenv("LAB_REGISTRY"), "registry.example.com", x.namespace, "shop-production", x.app, "shop",
+	).Replace(strings.Join(documents, "---\n"))
+	return numbered(numbered(text, uids, "00000000-0000-0000-0000-%012d"), containerIDs, "containerd://%064d")
+}
+
+func document(t *testing.T, value any) string {
+	t.Helper()
+	data, err := yaml.Marshal(value)
+	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(folder, "view.yaml"), []byte(text), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	return string(data)
 }
 
 // numbered puts numbers in the places of what a pattern finds: the same one

@@ -137,7 +137,7 @@ func (x *trial) run(t *testing.T, f fault, o *outcome) { //nolint:thelper // bec
 		<-ended
 		t.Fatalf("no verdict within %s", f.bar+faultPatience)
 	}
-	x.record(t, f.name, x.history.asOf(judged.number()))
+	x.record(t, f, app, judged)
 	status := x.await(t, number, releaseTimeout)
 	check, red := x.checks.completed(t, commit(number), releaseTimeout)
 	o.cause = status.Cause.Kind
