@@ -59,7 +59,7 @@ func red(r *Release) {
 func redPredeploy(r *Release) {
 	r.Status.Reach(StepPredeploying, after(90*time.Millisecond))
 	r.Status.Reach(StepVerdict, after(9*time.Second))
-	cause := *judgePredeploy(spec.Task{}, exited(1), sightings{}, after(time.Second)).Cause
+	cause := *JudgePredeploy(spec.Task{}, exited(1), Sightings{}, after(time.Second)).Cause
 	cause.Log = "== 20261122 AddOrders: migrating\nPG::UndefinedTable: relation \"orders\" does not exist\n"
 	r.Status.Cause, r.Status.Message = &cause, "Failed: "+cause.Message
 }

@@ -17,7 +17,7 @@ type listening struct {
 // What a log line has to say, and what it must not, to be taken at its word. A
 // program that connects to a database names a port too.
 var (
-	listens  = regexp.MustCompile(`(?i)\b(listen(s|ing)?|serving|served|bound|binding|running|ready|started|starting|accepting connections|available|access|local|server)\b`)
+	listens  = regexp.MustCompile(`(?i)\b(listen(s|ing)?|serving|served|bound|binding|running|ready|started|starting|accepting connections|available|access|local|network|server)\b`)
 	connects = regexp.MustCompile(`(?i)(connect(ed|ing)?\b.* to|refused|fail|error|cannot|can't|unable|timeout|timed out|retry|upstream|proxy|database|postgres|mysql|redis|mongo|kafka|rabbit|amqp|smtp|debugger|inspector|pprof|metrics|prometheus|telemetry|otel|livereload|in use)`)
 	clock    = regexp.MustCompile(`\b\d{1,2}:\d{2}:\d{2}\b`)
 	address  = regexp.MustCompile(`(?i)(?:[a-z][a-z0-9+.-]*://([a-z0-9.-]*|\*|\[[0-9a-f:.]*\])|(?:^|[\s"'(=,@/])(localhost|\*|\d{1,3}(?:\.\d{1,3}){3}|\[[0-9a-f:.]*\]|::1?|0?)):(\d{2,5})\b`)
@@ -48,6 +48,9 @@ func listeningOf(line string) (listening, bool) {
 		host := found[1] + found[2]
 		port, err := strconv.Atoi(found[3])
 		bare := strings.Trim(host, "[]")
+		if strings.Contains(bare, ":") {
+			host = "[" + bare + "]"
+		}
 		l := listening{text: host + ":" + found[3], host: host, port: port}
 		l.loopback = bare == "localhost" || bare == "::1" || strings.HasPrefix(bare, "127.")
 		if host == "" {

@@ -24,7 +24,7 @@ func (t trial) unschedulableCause(pod PodObservation) *Cause {
 	if t.waitUntil(since.Add(unschedulableAfter)) {
 		return nil
 	}
-	cause := t.cause(CauseUnschedulable, "no node takes the pod: "+pod.Unschedulable, "ask for less cpu or memory in inhaul.yaml, or add nodes")
+	cause := t.cause(CauseUnschedulable, "no node takes the pod: "+strings.TrimSuffix(pod.Unschedulable, "."), "ask for less cpu or memory in inhaul.yaml, or add nodes")
 	cause.Pod = pod.Name
 	if says(pod.Unschedulable, "untolerated taint", "node affinity", "node selector") {
 		cause.Next = "ask the platform owner: the nodes that have room are reserved (taints), or not of the kind that the pod asks for"

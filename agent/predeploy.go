@@ -137,14 +137,14 @@ func (a *Agent) startPredeploy(ctx context.Context, r Release) (Release, *Cause,
 // watchPredeploy watches until it is certain how the command ends, and returns
 // what was seen last.
 func (a *Agent) watchPredeploy(ctx context.Context, r Release) (Verdict, PredeployObservation, error) {
-	since := sightings{started: r.Status.At(StepPredeploying)}
+	since := Sightings{Started: r.Status.At(StepPredeploying)}
 	var before memory
 	return a.followPredeploy(ctx, r, func(o PredeployObservation, now time.Time) Verdict {
-		since.note(o, now)
+		since.Note(o, now)
 		judge := func() Verdict {
 			before.add(o.Pods)
 			o.Evidence = before.evidence[o.Name]
-			return judgePredeploy(*r.App.Predeploy, o, since, now)
+			return JudgePredeploy(*r.App.Predeploy, o, since, now)
 		}
 		verdict := judge()
 		if before.ask(ctx, a.Witness, r, verdict.Ask, now) {

@@ -19,17 +19,17 @@ const (
 // https://kubernetes.io/docs/concepts/workloads/controllers/job/#job-termination-and-cleanup
 const reasonDeadline = "DeadlineExceeded"
 
-// sightings are the moments from which a predeploy's symptoms count.
-type sightings struct {
-	started time.Time // the Job was made
-	quiet   time.Time // since then the cluster shows no pod of it; zero: it shows one
-	failing time.Time // since then the Job fails; zero: it does not
+// Sightings are the moments from which a predeploy's symptoms count.
+type Sightings struct {
+	Started time.Time // the Job was made
+	Quiet   time.Time // since then the cluster shows no pod of it; zero: it shows one
+	Failing time.Time // since then the Job fails; zero: it does not
 }
 
-// note keeps the moments in step with an observation of now.
-func (s *sightings) note(o PredeployObservation, now time.Time) {
-	s.quiet = since(s.quiet, o.Missing || len(o.Pods) == 0, now)
-	s.failing = since(s.failing, o.failing(), now)
+// Note keeps the moments in step with an observation of now.
+func (s *Sightings) Note(o PredeployObservation, now time.Time) {
+	s.Quiet = since(s.Quiet, o.Missing || len(o.Pods) == 0, now)
+	s.Failing = since(s.Failing, o.failing(), now)
 }
 
 // since is the moment from which a symptom lasts; the zero time without it.
@@ -53,10 +53,11 @@ func (o PredeployObservation) ended() bool {
 // the reason before the pods have ended.
 func (o PredeployObservation) failing() bool { return o.Failed || o.Reason != "" }
 
-// judgePredeploy says what an observation of a predeploy means. It is pure.
-func judgePredeploy(task spec.Task, o PredeployObservation, since sightings, now time.Time) Verdict {
+// JudgePredeploy says what an observation of a predeploy means. It is pure: now is
+// when the observation was made.
+func JudgePredeploy(task spec.Task, o PredeployObservation, since Sightings, now time.Time) Verdict {
 	var verdict Verdict
-	t := trial{service: spec.Service{Name: predeployName}, since: since.started, now: now, verdict: &verdict}
+	t := trial{service: spec.Service{Name: predeployName}, since: since.Started, now: now, verdict: &verdict}
 	var cause *Cause
 	switch {
 	case o.Succeeded:
@@ -82,12 +83,12 @@ const predeployName = "predeploy"
 
 // cancelled is the cause of a Job that is not there any more: at once if the API
 // server says so, and else once no cache can be as late as that.
-func (t trial) cancelled(o PredeployObservation, since sightings) *Cause {
+func (t trial) cancelled(o PredeployObservation, since Sightings) *Cause {
 	gone := o.Evidence != nil && o.Evidence.Missing
 	if !gone && !o.Evidence.fresh(t.now) {
 		t.verdict.ask(Question{Job: true, Name: o.Name})
 	}
-	if !gone && t.waitUntil(since.quiet.Add(jobGoneAfter)) {
+	if !gone && t.waitUntil(since.Quiet.Add(jobGoneAfter)) {
 		return nil
 	}
 	cause := t.cause(CausePredeploy, "cancelled: somebody deleted its Job before its end was seen",
@@ -102,7 +103,7 @@ func (t trial) cancelled(o PredeployObservation, since sightings) *Cause {
 }
 
 // neverStarted returns why the command cannot begin, nil while it may.
-func (t trial) neverStarted(o PredeployObservation, since sightings) *Cause {
+func (t trial) neverStarted(o PredeployObservation, since Sightings) *Cause {
 	if len(o.Pods) == 0 {
 		return t.noPredeployPod(o, since)
 	}
@@ -124,8 +125,8 @@ func (t trial) neverStarted(o PredeployObservation, since sightings) *Cause {
 
 // noPredeployPod is the cause of a Job without a pod. The Job controller tells in
 // an event alone that it may not make one.
-func (t trial) noPredeployPod(o PredeployObservation, since sightings) *Cause {
-	if t.waitUntil(since.quiet.Add(uncertainFor)) {
+func (t trial) noPredeployPod(o PredeployObservation, since Sightings) *Cause {
+	if t.waitUntil(since.Quiet.Add(uncertainFor)) {
 		return nil
 	}
 	if !o.Evidence.fresh(t.now) {
@@ -134,7 +135,7 @@ func (t trial) noPredeployPod(o PredeployObservation, since sightings) *Cause {
 	if event := o.Evidence.newest(func(e Event) bool { return e.Reason == "FailedCreate" }); event != nil {
 		return t.refusal(event.Message)
 	}
-	if t.waitUntil(since.quiet.Add(noPodsAfter)) {
+	if t.waitUntil(since.Quiet.Add(noPodsAfter)) {
 		return nil
 	}
 	return t.noPods()
@@ -142,7 +143,7 @@ func (t trial) noPredeployPod(o PredeployObservation, since sightings) *Cause {
 
 // predeployEnd is why a Job fails. What the pods show may explain it a moment
 // later than the Job does.
-func (t trial) predeployEnd(task spec.Task, o PredeployObservation, since sightings) *Cause {
+func (t trial) predeployEnd(task spec.Task, o PredeployObservation, since Sightings) *Cause {
 	if o.Reason == reasonDeadline {
 		return t.tooLong(task, o)
 	}
@@ -161,7 +162,7 @@ func (t trial) predeployEnd(task spec.Task, o PredeployObservation, since sighti
 			return t.of(pod, c, t.cause(CausePredeploy, how, next))
 		}
 	}
-	if t.waitUntil(since.failing.Add(podLateAfter)) {
+	if t.waitUntil(since.Failing.Add(podLateAfter)) {
 		return nil
 	}
 	return t.cause(CausePredeploy, fmt.Sprintf("its pod was lost before the command ended (%s)", orElse(o.Reason, "no reason is told")),

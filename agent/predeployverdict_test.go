@@ -66,10 +66,10 @@ func TestJudgePredeploy(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			since := sightings{started: noon()}
-			since.note(test.seen, noon()) // the first sight
-			since.note(test.seen, after(test.now))
-			got := judgePredeploy(spec.Task{}, test.seen, since, after(test.now))
+			since := Sightings{Started: noon()}
+			since.Note(test.seen, noon()) // the first sight
+			since.Note(test.seen, after(test.now))
+			got := JudgePredeploy(spec.Task{}, test.seen, since, after(test.now))
 			kind := CauseKind("")
 			if got.Cause != nil {
 				kind = got.Cause.Kind
@@ -81,7 +81,7 @@ func TestJudgePredeploy(t *testing.T) {
 				t.Errorf("got %+v, want no service and what to do next", *got.Cause)
 			}
 			checkRecheck(t, got, test.recheck)
-			if at := judgePredeploy(spec.Task{}, test.seen, since, got.Recheck); !got.Done && !at.Done && len(at.Ask) == 0 {
+			if at := JudgePredeploy(spec.Task{}, test.seen, since, got.Recheck); !got.Done && !at.Done && len(at.Ask) == 0 {
 				t.Error("got neither a verdict nor a question at its own recheck")
 			}
 		})
@@ -90,7 +90,7 @@ func TestJudgePredeploy(t *testing.T) {
 
 func TestSightings(t *testing.T) {
 	t.Parallel()
-	var s sightings
+	var s Sightings
 	quiet, failing := PredeployObservation{}, PredeployObservation{Reason: reasonDeadline, Pods: []PodObservation{{}}}
 	for _, step := range []struct {
 		seen           PredeployObservation
@@ -105,14 +105,14 @@ func TestSightings(t *testing.T) {
 		{failing, 6, -1, 6},
 		{failing, 7, -1, 6},
 	} {
-		s.note(step.seen, minutes(step.at))
+		s.Note(step.seen, minutes(step.at))
 		want := func(minute int) time.Time {
 			if minute < 0 {
 				return time.Time{}
 			}
 			return minutes(minute)
 		}
-		if !s.quiet.Equal(want(step.quiet)) || !s.failing.Equal(want(step.failing)) {
+		if !s.Quiet.Equal(want(step.quiet)) || !s.Failing.Equal(want(step.failing)) {
 			t.Errorf("minute %d: got %+v, want quiet since %d, failing since %d", step.at, s, step.quiet, step.failing)
 		}
 	}

@@ -15,9 +15,10 @@ type task struct {
 	takes   time.Duration
 	end     PredeployObservation
 	refused *Rejected
-	trouble error  // at every try to make its Job
-	vanish  bool   // its Job is deleted in the place of the end
-	made    func() // called once, when its Job is made
+	trouble error         // at every try to make its Job
+	vanish  bool          // its Job is deleted in the place of the end
+	ending  time.Duration // of the pod of a Job that was deleted
+	made    func()        // called once, when its Job is made
 }
 
 // job is a predeploy's Job.
@@ -79,6 +80,8 @@ func (j *job) observe() PredeployObservation {
 		return PredeployObservation{Missing: true}
 	case time.Since(j.at) < j.task.takes:
 		return PredeployObservation{Pods: []PodObservation{{Name: "predeploy", Containers: []ContainerObservation{{Name: "predeploy", Running: true}}}}}
+	case j.task.vanish && time.Since(j.at) < j.task.takes+j.task.ending:
+		return PredeployObservation{Missing: true, Pods: []PodObservation{{Name: "predeploy", Deleting: true}}}
 	case j.task.vanish:
 		return PredeployObservation{Missing: true}
 	}

@@ -6,7 +6,11 @@ import (
 )
 
 // quotation is what an error quotes: an image, a URL. It may have any words in it.
-var quotation = regexp.MustCompile(`\\?"[^"]*"`)
+// wrapping is what the kubelet and containerd say before the error itself.
+var (
+	quotation = regexp.MustCompile(`\\?"[^"]*"`)
+	wrapping  = regexp.MustCompile(`^(?:Back-off pulling image "[^"]*": |ErrImagePull: |rpc error: code = \w+ desc = |failed to pull and unpack image "[^"]*": |failed to resolve reference "[^"]*": |failed to do request: )+`)
+)
 
 // pullCause judges an image that does not come; see containerCause for certainAt.
 //
@@ -15,10 +19,11 @@ var quotation = regexp.MustCompile(`\\?"[^"]*"`)
 // of Go's network packages.
 func (t trial) pullCause(pod PodObservation, c ContainerObservation) (known *Cause, certainAt time.Time) {
 	kind, next, final := pullTrouble(c)
-	cause := t.of(pod, c, t.cause(kind, "the image cannot be pulled: "+orElse(c.Message, c.Waiting), next))
+	trouble := "the image cannot be pulled: "
 	if kind == CauseArchitecture {
-		cause.Message = t.service.Name + ": the image is for another CPU than the node's: " + orElse(c.Message, c.Waiting)
+		trouble = "the image is for another CPU than the node's: "
 	}
+	cause := t.of(pod, c, t.cause(kind, trouble+orElse(wrapping.ReplaceAllString(c.Message, ""), c.Waiting), next))
 	switch {
 	case final:
 		return cause, time.Time{}
@@ -36,8 +41,8 @@ const nextArchitecture = "build the image for the CPU of the nodes: set platform
 // may be the network's fault.
 func pullTrouble(c ContainerObservation) (kind CauseKind, next string, final bool) {
 	text := quotation.ReplaceAllString(c.Message, "")
-	const denied = "the registry does not let the nodes pull this image, or does not say that it is not there: " +
-		"give the nodes' role (or a pull secret of the namespace's default service account) the right to pull from the repository, and check its name"
+	const denied = "the registry does not let the nodes pull this image (many say so of one that is not there, too): " +
+		"let the nodes' role, or a pull secret of the namespace's default service account, pull from the repository, and check its name"
 	switch {
 	case says(text, "no match for platform", "no matching manifest"):
 		return CauseArchitecture, nextArchitecture, true

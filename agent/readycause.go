@@ -3,6 +3,7 @@ package agent
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -89,32 +90,21 @@ type probeAnswer struct {
 // probe returns how one of probes failed last, by the kubelet's events; nil if
 // they do not tell.
 func (e *Evidence) probe(probes ...string) *probeAnswer {
-	var found []string
 	event := e.newest(func(e Event) bool {
-		if e.Reason != "Unhealthy" {
-			return false
-		}
 		found := probeEvent.FindStringSubmatch(e.Message)
-		for _, probe := range probes {
-			if found != nil && found[1] == probe {
-				return true
-			}
-		}
-		return false
+		return e.Reason == "Unhealthy" && found != nil && slices.Contains(probes, found[1])
 	})
-	if event != nil {
-		found = probeEvent.FindStringSubmatch(event.Message)
-	}
-	if found == nil {
+	if event == nil {
 		return nil
 	}
+	found := probeEvent.FindStringSubmatch(event.Message)
 	return &probeAnswer{probe: found[1], answer: strings.TrimSpace(found[2])}
 }
 
 // probeCause is the cause of a probe that fails for good.
 func (t trial) probeCause(a probeAnswer, log, within string) *Cause {
 	if says(a.answer, "connection refused") {
-		return t.notListening(a, log, within)
+		return t.notListening(a, log, " (not ready "+within+")")
 	}
 	said, next := t.tell(a)
 	return t.cause(CauseProbe, "runs, but was not ready "+within+": "+said, next)
@@ -145,19 +135,7 @@ func (t trial) tell(a probeAnswer) (said, next string) {
 
 // question is what a probe asks: "GET /healthz on port 8080".
 func (t trial) question(a probeAnswer) string {
-	check, port := t.service.Health.Check, t.service.Port
-	if a.probe == liveness || a.probe == startup && !t.service.Health.Liveness.IsZero() {
-		check = t.service.Health.Liveness
-	}
-	if dial := dialled.FindStringSubmatch(a.answer); dial != nil {
-		port, _ = strconv.Atoi(dial[1]) // digits; a number that is too large is told as 0
-	}
-	if url := probeURL.FindStringSubmatch(a.answer); url != nil {
-		check = spec.Check{Path: url[2]}
-		if n, err := strconv.Atoi(url[1]); err == nil {
-			port = n
-		}
-	}
+	check, port := t.asks(a)
 	where := ""
 	if port != 0 {
 		where = fmt.Sprintf(" on port %d", port)
@@ -171,36 +149,70 @@ func (t trial) question(a probeAnswer) string {
 	return "a connection" + where
 }
 
+// asks is the check of a probe and the port that it goes to: by the kubelet's
+// answer where that tells, and else by the service.
+func (t trial) asks(a probeAnswer) (check spec.Check, port int) {
+	check, port = t.service.Health.Check, t.service.Port
+	if a.probe == liveness || a.probe == startup && !t.service.Health.Liveness.IsZero() {
+		check = t.service.Health.Liveness
+	}
+	if dial := dialled.FindStringSubmatch(a.answer); dial != nil {
+		port = number(dial[1], port)
+	}
+	if url := probeURL.FindStringSubmatch(a.answer); url != nil {
+		check, port = spec.Check{Path: url[2]}, number(url[1], port)
+	}
+	return check, port
+}
+
+// number is the port that text is; otherwise, if it is none.
+func number(text string, otherwise int) int {
+	n, err := strconv.Atoi(text)
+	if err != nil || n > maxPort {
+		return otherwise
+	}
+	return n
+}
+
 // notListening is the cause of a port that refuses connections. Which one the
 // program listens on instead only its log may tell: nobody looks into the pod.
+//
+// Of a probe that fails every second the kubelet tells the first 25 times, and
+// then one in five minutes: a program that listens by now may have been refused
+// only then. Had it been asked for a connection alone, it would be ready.
+// https://github.com/kubernetes/client-go/blob/v0.37.2/tools/record/events_cache.go
 func (t trial) notListening(a probeAnswer, log, within string) *Cause {
-	port := t.service.Port
-	if dial := dialled.FindStringSubmatch(a.answer); dial != nil {
-		port, _ = strconv.Atoi(dial[1]) // digits
-	}
-	message := fmt.Sprintf("runs, but nothing listens on port %d %s", port, within)
-	next := fmt.Sprintf("make the program listen on 0.0.0.0 and on the port that PORT names (%d), or set port in inhaul.yaml to the one it has; a slow start gets more time with health.timeout", port)
+	check, port := t.asks(a)
 	all := listenings(log)
-	if len(all) == 0 {
-		return t.cause(CauseNotListening, message, next)
+	i := slices.IndexFunc(all, func(l listening) bool { return l.port == port })
+	if i < 0 {
+		i = len(all) - 1 // what it said last
 	}
-	told := all[len(all)-1]
-	for _, l := range all {
-		if l.port == port {
-			told = l
-		}
+	message := fmt.Sprintf("nothing listens on port %d%s", port, within)
+	if i < 0 {
+		return t.cause(CauseNotListening, message,
+			fmt.Sprintf("make the program listen on 0.0.0.0 and on the port that PORT names (%d), or set port in inhaul.yaml to the one it has; a slow start gets more time with health.timeout", port))
 	}
-	message += ": its log says that it listens on " + told.text
+	told := all[i]
+	if told.port == port && !told.loopback && check.Path != "" {
+		return t.cause(CauseProbe, fmt.Sprintf("GET %s on port %d has no good answer%s: connections were refused at first, and its log says that it listens on %s since", check.Path, port, within, told.text),
+			"see in the log below what it answers now: the kubelet tells the first answers alone, of many; a slow start gets more time with health.timeout")
+	}
+	if told.port == port {
+		message = fmt.Sprintf("port %d refuses connections%s", port, within)
+	}
+	message += "; its log says that it listens on " + told.text
+	var next string
 	switch {
-	case told.loopback:
+	case told.port == port && told.loopback:
 		next = "let the program listen on 0.0.0.0, not on " + told.host + ": nothing outside of its container reaches it there"
-		if told.port != port {
-			next += fmt.Sprintf("; and on port %d (PORT), or set port: %d in inhaul.yaml", port, told.port)
-		}
 	case told.port == port:
 		next = "it may have begun to listen too late, or on another address: let it listen on 0.0.0.0; a slow start gets more time with health.timeout"
 	default:
 		next = fmt.Sprintf("set port: %d in inhaul.yaml, or make the program listen on the port that PORT names (%d)", told.port, port)
+		if told.loopback {
+			next += "; and on 0.0.0.0, not on " + told.host + ", where nothing outside of its container reaches it"
+		}
 	}
 	return t.cause(CauseNotListening, message, next)
 }

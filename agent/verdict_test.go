@@ -127,7 +127,7 @@ func TestJudgeFailure(t *testing.T) {
 		message string
 		next    string
 	}{
-		{"the image is not there", container(ContainerObservation{Waiting: "ErrImagePull", Message: `failed to resolve reference "registry.example/acme/storefront": not found`}), time.Second, CauseImagePull, 0, "web: the image cannot be pulled: failed to resolve", "has no such image"},
+		{"the image is not there", container(ContainerObservation{Waiting: "ErrImagePull", Message: `failed to resolve reference "registry.example/acme/storefront": not found`}), time.Second, CauseImagePull, 0, "web: the image cannot be pulled: not found", "has no such image"},
 		{"the image has an impossible name", container(ContainerObservation{Waiting: "InvalidImageName"}), time.Second, CauseImagePull, 0, "InvalidImageName", "not one that a registry can have"},
 		{"the container cannot be configured", container(ContainerObservation{Waiting: "CreateContainerConfigError", Message: `configmap "storefront-web-1" not found`}), time.Second, CauseConfig, 0, `there is no configmap "storefront-web-1"`, "re-run the workflow"},
 		{"the command does not exist", container(ContainerObservation{Waiting: "RunContainerError", Message: `exec: "nodee": executable file not found in $PATH`}), time.Second, CauseConfig, 0, `there is no command "nodee" in the image`, "check run in inhaul.yaml"},

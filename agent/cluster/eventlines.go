@@ -53,7 +53,7 @@ func eventLines(events []corev1.Event, clean func(string) string) []string {
 }
 
 func (s sortOfEvent) line(clean func(string) string) string {
-	line := s.newest.Reason + ": " + clean(printable(strings.TrimSpace(s.newest.Message)))
+	line := s.newest.Reason + ": " + strings.Join(strings.Fields(clean(printable(s.newest.Message))), " ")
 	switch {
 	case len(s.objects) > 1:
 		line += fmt.Sprintf(" (%d times, of %d pods)", s.times, len(s.objects))
