@@ -28,11 +28,12 @@ var (
 // record keeps what the namespace showed when the verdict was made, for the tests
 // of agent/cluster: a folder for each fault in the directory INHAUL_FAULTS_RECORD,
 // as the README in agent/cluster/testdata/evidence describes it. The app is called
-// shop there, and the registry registry.example.com.
+// shop there, and the registry registry.example.com. The objects are those right
+// before the verdict was written down.
 func (x *trial) record(t *testing.T, f fault, app spec.App, judged version) {
 	t.Helper()
 	dir := os.Getenv("INHAUL_FAULTS_RECORD")
-	if dir == "" {
+	if dir == "" || f.evidence == "" {
 		return
 	}
 	var r v1alpha1.Release
@@ -54,13 +55,13 @@ func (x *trial) record(t *testing.T, f fault, app spec.App, judged version) {
 	if story["applied"] == "" {
 		return // the cluster was not asked
 	}
-	folder := filepath.Join(dir, strings.ReplaceAll(f.name, "-", "_"))
+	folder := filepath.Join(dir, f.evidence)
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	files := map[string]string{
-		"story.yaml":   "# Recorded by `make faults`.\n" + document(t, story),
-		"objects.yaml": x.objects(t, x.history.asOf(judged.number())),
+		"story.yaml":   firstLine(filepath.Join(folder, "story.yaml")) + document(t, story),
+		"objects.yaml": x.objects(t, x.history.asOf(judged.number()), r.Spec.Intent),
 	}
 	if r.Status.Cause.Log != "" {
 		files["log.txt"] = r.Status.Cause.Log + "\n"
@@ -70,6 +71,15 @@ func (x *trial) record(t *testing.T, f fault, app spec.App, judged version) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// firstLine is the comment that tells a story, of the one that is there already.
+func firstLine(path string) string {
+	story, err := os.ReadFile(path)
+	if line, _, found := strings.Cut(string(story), "\n"); err == nil && found && strings.HasPrefix(line, "# ") {
+		return line + "\n"
+	}
+	return "# Recorded by `make faults`.\n"
 }
 
 // moment is when a release reached a step, in UTC; "" if it has not.
@@ -84,7 +94,7 @@ func moment(r v1alpha1.Release, step agent.Step) string {
 
 // objects are documents of what a verdict looks at, without what only this
 // machine has, and without what the good version's pods have been through.
-func (x *trial) objects(t *testing.T, objects []*unstructured.Unstructured) string {
+func (x *trial) objects(t *testing.T, objects []*unstructured.Unstructured, intent string) string {
 	t.Helper()
 	var documents []string
 	for _, o := range objects {
@@ -104,7 +114,7 @@ func (x *trial) objects(t *testing.T, objects []*unstructured.Unstructured) stri
 		documents = append(documents, document(t, o.Object))
 	}
 	text := strings.NewReplacer(
-		os.Getenv("LAB_REGISTRY"), "registry.example.com", x.namespace, "shop-production", x.app, "shop",
+		os.Getenv("LAB_REGISTRY"), "registry.example.com", x.namespace, "shop-production", x.app, "shop", intent, "sha256:recorded",
 	).Replace(strings.Join(documents, "---\n"))
 	return numbered(numbered(text, uids, "00000000-0000-0000-0000-%012d"), containerIDs, "containerd://%064d")
 }

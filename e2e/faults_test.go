@@ -73,6 +73,7 @@ type fault struct {
 	container string // that the check names; empty: there is none
 	exitCode  int    // that the check names; 0: there is none
 	log       string // what the log in the check has; empty: there is none
+	evidence  string // folder for what is recorded; empty: nothing is
 }
 
 // outcome is a row of the table.
@@ -212,7 +213,7 @@ func (x *trial) checkRed(t *testing.T, f fault, check checkRun, status v1alpha1.
 		wanted = append(wanted, fmt.Sprintf("exit code %d", f.exitCode))
 	}
 	if f.container != "" {
-		wanted = append(wanted, f.container)
+		wanted = append(wanted, "Container `"+f.container+"`")
 	}
 	if f.firstEver {
 		wanted = append(wanted, "No earlier good release")

@@ -34,13 +34,13 @@ func imageFaults() []fault {
 	pulling := waits("ErrImagePull", "ImagePullBackOff")
 	return []fault{
 		{
-			name: "image-missing", cause: "ImagePull", bar: atOnce, symptom: pulling, container: "web",
+			name: "image-missing", evidence: "image_not_found", cause: "ImagePull", bar: atOnce, symptom: pulling, container: "web",
 			bad: func(_ *testing.T, x *trial, _ *spec.App) string {
 				return x.repository + "@sha256:" + strings.Repeat("0", 64)
 			},
 		},
 		{
-			name: "image-not-allowed", cause: "ImagePull", bar: atOnce, symptom: pulling, container: "web",
+			name: "image-not-allowed", evidence: "image_not_allowed", cause: "ImagePull", bar: atOnce, symptom: pulling, container: "web",
 			bad: func(t *testing.T, x *trial, _ *spec.App) string {
 				return x.push(t, "second", "1001:1001", buildBinary(t, "./testdata/faulty", ""))
 			},
@@ -50,11 +50,11 @@ func imageFaults() []fault {
 			},
 		},
 		{
-			name: "image-other-platform", cause: "Architecture", bar: atOnce, symptom: pulling, container: "web",
+			name: "image-other-platform", evidence: "architecture_not_in_the_image", cause: "Architecture", bar: atOnce, symptom: pulling, container: "web",
 			bad: func(t *testing.T, x *trial, _ *spec.App) string { return x.pushIndex(t, other()) },
 		},
 		{
-			name: "binary-other-platform", cause: "Architecture", bar: certainEnd, container: "web", symptom: anyOf(ends, waits("RunContainerError", "CreateContainerError")),
+			name: "binary-other-platform", evidence: "architecture_exec_format_error", cause: "Architecture", bar: certainEnd, container: "web", symptom: anyOf(ends, waits("RunContainerError", "CreateContainerError")),
 			bad: func(t *testing.T, x *trial, _ *spec.App) string {
 				return x.push(t, "other", imageUser, buildBinary(t, "./testdata/faulty", other()))
 			},
@@ -73,7 +73,7 @@ func runs(args ...string) func(*testing.T, *trial, *spec.App) string {
 func containerFaults() []fault {
 	return []fault{
 		{
-			name: "command-missing", cause: "Config", bar: atOnce, container: "web", symptom: anyOf(ends, waits("RunContainerError", "CreateContainerError")),
+			name: "command-missing", evidence: "config_command_not_found", cause: "Config", bar: atOnce, container: "web", symptom: anyOf(ends, waits("RunContainerError", "CreateContainerError")),
 			bad: func(_ *testing.T, x *trial, a *spec.App) string {
 				a.Services[0].Run = spec.Command{Exec: []string{"/no/such/program"}}
 				return x.image
@@ -87,7 +87,7 @@ func containerFaults() []fault {
 			},
 		},
 		{
-			name: "crash", cause: "Crash", bar: certainEnd, symptom: ends, bad: runs("crash", "3"),
+			name: "crash", evidence: "crash_on_the_second_exit", cause: "Crash", bar: certainEnd, symptom: ends, bad: runs("crash", "3"),
 			container: "web", exitCode: 3, log: "cannot read the settings",
 		},
 		{
@@ -95,7 +95,7 @@ func containerFaults() []fault {
 			container: "web", exitCode: 3, log: "cannot read the settings", firstEver: true,
 		},
 		{
-			name: "out-of-memory", cause: "OutOfMemory", bar: certainEnd, symptom: ends, bad: runs("grow"),
+			name: "out-of-memory", evidence: "out_of_memory", cause: "OutOfMemory", bar: certainEnd, symptom: ends, bad: runs("grow"),
 			container: "web", exitCode: 137, log: "reading everything into memory",
 		},
 	}
@@ -112,7 +112,7 @@ func readinessFaults() []fault {
 	ill := quick("ill")
 	return []fault{
 		{
-			name: "not-listening", cause: "NotListening", bar: quickHealth, symptom: told("Unhealthy"), bad: quick("elsewhere", "3000"),
+			name: "not-listening", evidence: "not_listening_on_another_port", cause: "NotListening", bar: quickHealth, symptom: told("Unhealthy"), bad: quick("elsewhere", "3000"),
 			container: "web", log: "listening on port 3000",
 		},
 		{
@@ -120,7 +120,7 @@ func readinessFaults() []fault {
 			container: "web", log: "listening on port 3000",
 		},
 		{
-			name: "probe-fails", cause: "Probe", bar: quickHealth, symptom: told("Unhealthy"), container: "web", log: "the queue is not connected",
+			name: "probe-fails", evidence: "probe_answers_500", cause: "Probe", bar: quickHealth, symptom: told("Unhealthy"), container: "web", log: "the queue is not connected",
 			bad: func(t *testing.T, x *trial, a *spec.App) string {
 				a.Services[0].Health.Path = "/health"
 				return ill(t, x, a)
@@ -139,16 +139,16 @@ func placeFaults() []fault {
 	refused := anyOf(told("FailedCreate"), hasCondition("ReplicaSet", "ReplicaFailure", "True"))
 	return []fault{
 		{
-			name: "unschedulable", cause: "Unschedulable", bar: noNode, symptom: hasCondition("Pod", "PodScheduled", "False"),
+			name: "unschedulable", evidence: "unschedulable", cause: "Unschedulable", bar: noNode, symptom: hasCondition("Pod", "PodScheduled", "False"),
 			bad: func(_ *testing.T, x *trial, a *spec.App) string {
 				a.Services[0].CPU = "1000"
 				return x.image
 			},
 		},
-		{name: "quota", cause: "Quota", bar: noNode, symptom: refused, bad: grows, hinder: quota},
+		{name: "quota", evidence: "quota_exceeded", cause: "Quota", bar: noNode, symptom: refused, bad: grows, hinder: quota},
 		{name: "admission-objects", cause: "Admission", bar: atOnce, symptom: admitted(2), bad: grows, hinder: policy},
 		{
-			name: "admission-pods", cause: "Admission", bar: atOnce, symptom: refused, hinder: podSecurity,
+			name: "admission-pods", evidence: "admission_pod_security", cause: "Admission", bar: atOnce, symptom: refused, hinder: podSecurity,
 			bad: func(_ *testing.T, x *trial, a *spec.App) string {
 				a.ImageUser = "" // it may be root
 				return x.image
@@ -169,11 +169,11 @@ func predeployFaults() []fault {
 	}
 	return []fault{
 		{
-			name: "predeploy-fails", cause: "Predeploy", bar: atOnce, symptom: ends, bad: predeploys("", "crash", "1"),
+			name: "predeploy-fails", evidence: "predeploy_failed", cause: "Predeploy", bar: atOnce, symptom: ends, bad: predeploys("", "crash", "1"),
 			container: "predeploy", exitCode: 1, log: "cannot read the settings",
 		},
 		{
-			name: "predeploy-too-long", cause: "Predeploy", bar: atOnce, bad: predeploys("10s", "hang"),
+			name: "predeploy-too-long", evidence: "predeploy_too_long", cause: "Predeploy", bar: atOnce, bad: predeploys("10s", "hang"),
 			symptom:   anyOf(hasCondition("Job", "FailureTarget", "True"), hasCondition("Job", "Failed", "True")),
 			container: "predeploy", log: "waiting for a lock",
 		},
@@ -184,11 +184,11 @@ func stalledFaults() []fault {
 	same := func(_ *testing.T, x *trial, _ *spec.App) string { return x.image }
 	return []fault{
 		{
-			name: "controllers-stopped", cause: "NoProgress", bar: noProgress, bad: same,
+			name: "controllers-stopped", evidence: "no_progress_controller_is_down", cause: "NoProgress", bar: noProgress, bad: same,
 			symptom: unseen, hinder: func(t *testing.T, x *trial) func() { return x.freeze(t, "kube-controller-manager") },
 		},
 		{
-			name: "kubelet-stopped", cause: "NoProgress", bar: noProgress, symptom: hasCondition("Pod", "PodScheduled", "True"),
+			name: "kubelet-stopped", evidence: "no_progress_node_says_nothing", cause: "NoProgress", bar: noProgress, symptom: hasCondition("Pod", "PodScheduled", "True"),
 			hinder: func(t *testing.T, x *trial) func() { return x.freeze(t, "kubelet") },
 			bad: func(_ *testing.T, x *trial, a *spec.App) string {
 				a.Services[0].Health.Timeout = quickHealth.String()
