@@ -19,8 +19,10 @@ import (
 	"github.com/inhaul/inhaul/spec"
 )
 
-// What is another thing each time that somebody records.
+// What is another thing each time that somebody records. The node knows an image
+// by the name of whoever brought it first.
 var (
+	images       = regexp.MustCompile(`registry\.example\.com/acme/[a-z0-9-]+@`)
 	uids         = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`)
 	containerIDs = regexp.MustCompile(`containerd://[0-9a-f]{64}`)
 )
@@ -106,16 +108,23 @@ func (x *trial) objects(t *testing.T, objects []*unstructured.Unstructured, inte
 		o.SetManagedFields(nil)
 		o.SetResourceVersion("")
 		unstructured.RemoveNestedField(o.Object, "spec", "template")
-		if o.GetKind() == "Pod" {
+		switch o.GetKind() {
+		case "Pod":
 			podSpec, _, _ := unstructured.NestedMap(o.Object, "spec")
 			maps.DeleteFunc(podSpec, func(field string, _ any) bool { return field != "containers" && field != "nodeName" })
 			o.Object["spec"] = podSpec
+		case "Event":
+			o.Object["metadata"] = map[string]any{"name": o.GetName(), "namespace": o.GetNamespace()}
+			for _, field := range []string{"apiVersion", "resourceVersion", "fieldPath"} {
+				unstructured.RemoveNestedField(o.Object, "involvedObject", field)
+			}
 		}
 		documents = append(documents, document(t, o.Object))
 	}
 	text := strings.NewReplacer(
 		os.Getenv("LAB_REGISTRY"), "registry.example.com", x.namespace, "shop-production", x.app, "shop", intent, "sha256:recorded",
 	).Replace(strings.Join(documents, "---\n"))
+	text = images.ReplaceAllString(text, "registry.example.com/acme/shop@")
 	return numbered(numbered(text, uids, "00000000-0000-0000-0000-%012d"), containerIDs, "containerd://%064d")
 }
 

@@ -73,7 +73,7 @@ func runs(args ...string) func(*testing.T, *trial, *spec.App) string {
 func containerFaults() []fault {
 	return []fault{
 		{
-			name: "command-missing", evidence: "config_command_not_found", cause: "Config", bar: atOnce, container: "web", symptom: anyOf(ends, waits("RunContainerError", "CreateContainerError")),
+			name: "command-missing", evidence: "config_command_not_found_at_once", cause: "Config", bar: atOnce, container: "web", symptom: anyOf(ends, waits("RunContainerError", "CreateContainerError")),
 			bad: func(_ *testing.T, x *trial, a *spec.App) string {
 				a.Services[0].Run = spec.Command{Exec: []string{"/no/such/program"}}
 				return x.image
@@ -87,7 +87,7 @@ func containerFaults() []fault {
 			},
 		},
 		{
-			name: "crash", evidence: "crash_on_the_second_exit", cause: "Crash", bar: certainEnd, symptom: ends, bad: runs("crash", "3"),
+			name: "crash", evidence: "crash_on_the_second_exit_of_one_pod", cause: "Crash", bar: certainEnd, symptom: ends, bad: runs("crash", "3"),
 			container: "web", exitCode: 3, log: "cannot read the settings",
 		},
 		{
