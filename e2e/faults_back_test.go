@@ -99,6 +99,7 @@ func (x *trial) data(t *testing.T, plural, name string) map[string]string {
 // checkBack says whether the good release is what is there, or for a first-ever
 // release whether its objects are left.
 func (x *trial) checkBack(t *testing.T, f fault, number int, status v1alpha1.ReleaseStatus) string {
+	t.Helper()
 	if f.firstEver {
 		left := x.state(t)
 		if status.Phase != string(agent.Failed) || status.RestoredTo != 0 || left.release != fmt.Sprint(number) {
@@ -123,6 +124,7 @@ func (x *trial) checkBack(t *testing.T, f fault, number int, status v1alpha1.Rel
 
 // checkSecrecy looks for the value of the app's secret where people read.
 func (x *trial) checkSecrecy(t *testing.T, check checkRun) {
+	t.Helper()
 	texts := map[string]string{"the check": text(t, check), "the agent's log": x.agentLog(t)}
 	for _, v := range x.history.all() {
 		texts[v.object.GetKind()+" "+v.object.GetName()] += text(t, v.object.Object)

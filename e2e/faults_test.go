@@ -201,6 +201,7 @@ func (x *trial) prepare(t *testing.T) {
 
 // checkRed looks at what the check tells.
 func (x *trial) checkRed(t *testing.T, f fault, check checkRun, status v1alpha1.ReleaseStatus) {
+	t.Helper()
 	text := check.Output.Summary + "\n" + check.Output.Text
 	if check.Conclusion != string(agent.Failure) {
 		t.Errorf("the check run: got %s, want failure", check.Conclusion)
@@ -209,6 +210,9 @@ func (x *trial) checkRed(t *testing.T, f fault, check checkRun, status v1alpha1.
 		t.Errorf("container: got %q, want %q", status.Cause.Container, f.container)
 	}
 	wanted := []string{"Next: ", f.log}
+	if f.log != "" {
+		wanted = append(wanted, "connecting with [redacted]")
+	}
 	if f.exitCode != 0 {
 		wanted = append(wanted, fmt.Sprintf("exit code %d", f.exitCode))
 	}
@@ -230,6 +234,7 @@ func (x *trial) checkRed(t *testing.T, f fault, check checkRun, status v1alpha1.
 
 // checkServed says whether only the good version answered, each time.
 func (x *trial) checkServed(t *testing.T, f fault, l *load) string {
+	t.Helper()
 	if f.firstEver {
 		return "-"
 	}

@@ -42,20 +42,26 @@ func imageFaults() []fault {
 		{
 			name: "image-not-allowed", evidence: "image_not_allowed", cause: "ImagePull", bar: atOnce, symptom: pulling, container: "web",
 			bad: func(t *testing.T, x *trial, _ *spec.App) string {
+				t.Helper()
 				return x.push(t, "second", "1001:1001", buildBinary(t, "./testdata/faulty", ""))
 			},
 			hinder: func(t *testing.T, x *trial) func() {
+				t.Helper()
 				x.registryRefuses(t, "acme/"+x.app+"/manifests/sha256", http.StatusForbidden)
 				return func() { x.registryObeys(t) }
 			},
 		},
 		{
 			name: "image-other-platform", evidence: "architecture_not_in_the_image", cause: "Architecture", bar: atOnce, symptom: pulling, container: "web",
-			bad: func(t *testing.T, x *trial, _ *spec.App) string { return x.pushIndex(t, other()) },
+			bad: func(t *testing.T, x *trial, _ *spec.App) string {
+				t.Helper()
+				return x.pushIndex(t, other())
+			},
 		},
 		{
 			name: "binary-other-platform", evidence: "architecture_exec_format_error", cause: "Architecture", bar: certainEnd, container: "web", symptom: anyOf(ends, waits("RunContainerError", "CreateContainerError")),
 			bad: func(t *testing.T, x *trial, _ *spec.App) string {
+				t.Helper()
 				return x.push(t, "other", imageUser, buildBinary(t, "./testdata/faulty", other()))
 			},
 		},
@@ -122,6 +128,7 @@ func readinessFaults() []fault {
 		{
 			name: "probe-fails", evidence: "probe_answers_500", cause: "Probe", bar: quickHealth, symptom: told("Unhealthy"), container: "web", log: "the queue is not connected",
 			bad: func(t *testing.T, x *trial, a *spec.App) string {
+				t.Helper()
 				a.Services[0].Health.Path = "/health"
 				return ill(t, x, a)
 			},
@@ -180,16 +187,24 @@ func predeployFaults() []fault {
 	}
 }
 
+// freezes hinders the cluster by a component that stands still.
+func freezes(component string) func(*testing.T, *trial) func() {
+	return func(t *testing.T, x *trial) func() {
+		t.Helper()
+		return x.freeze(t, component)
+	}
+}
+
 func stalledFaults() []fault {
 	same := func(_ *testing.T, x *trial, _ *spec.App) string { return x.image }
 	return []fault{
 		{
 			name: "controllers-stopped", evidence: "no_progress_controller_is_down", cause: "NoProgress", bar: noProgress, bad: same,
-			symptom: unseen, hinder: func(t *testing.T, x *trial) func() { return x.freeze(t, "kube-controller-manager") },
+			symptom: unseen, hinder: freezes("kube-controller-manager"),
 		},
 		{
 			name: "kubelet-stopped", evidence: "no_progress_node_says_nothing", cause: "NoProgress", bar: noProgress, symptom: hasCondition("Pod", "PodScheduled", "True"),
-			hinder: func(t *testing.T, x *trial) func() { return x.freeze(t, "kubelet") },
+			hinder: freezes("kubelet"),
 			bad: func(_ *testing.T, x *trial, a *spec.App) string {
 				a.Services[0].Health.Timeout = quickHealth.String()
 				return x.image
