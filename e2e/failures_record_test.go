@@ -32,7 +32,7 @@ var (
 // as the README in agent/cluster/testdata/evidence describes it. The app is called
 // shop there, and the registry registry.example.com. The objects are those right
 // before the verdict was written down.
-func (x *trial) record(t *testing.T, f fault, app spec.App, judged version) {
+func (x *trial) record(t *testing.T, f failure, app spec.App, judged version) {
 	t.Helper()
 	dir := os.Getenv("INHAUL_FAULTS_RECORD")
 	if dir == "" || f.evidence == "" {

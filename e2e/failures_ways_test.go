@@ -25,14 +25,14 @@ const (
 	forbiddenBytes = "96Mi"
 )
 
-// faults are the ways in which a deploy is made to fail.
-func faults() []fault {
-	return slices.Concat(imageFaults(), containerFaults(), readinessFaults(), placeFaults(), predeployFaults(), stalledFaults())
+// failures are the ways in which a deploy is made to fail.
+func failures() []failure {
+	return slices.Concat(imageFailures(), containerFailures(), readinessFailures(), placeFailures(), predeployFailures(), stalledFailures())
 }
 
-func imageFaults() []fault {
+func imageFailures() []failure {
 	pulling := waits("ErrImagePull", "ImagePullBackOff")
-	return []fault{
+	return []failure{
 		{
 			name: "image-missing", evidence: "image_not_found", cause: "ImagePull", bar: atOnce, symptom: pulling, container: "web",
 			bad: func(_ *testing.T, x *trial, _ *spec.App) string {
@@ -76,8 +76,8 @@ func runs(args ...string) func(*testing.T, *trial, *spec.App) string {
 	}
 }
 
-func containerFaults() []fault {
-	return []fault{
+func containerFailures() []failure {
+	return []failure{
 		{
 			name: "command-missing", evidence: "config_command_not_found_at_once", cause: "Config", bar: atOnce, container: "web", symptom: anyOf(ends, waits("RunContainerError", "CreateContainerError")),
 			bad: func(_ *testing.T, x *trial, a *spec.App) string {
@@ -107,7 +107,7 @@ func containerFaults() []fault {
 	}
 }
 
-func readinessFaults() []fault {
+func readinessFailures() []failure {
 	quick := func(args ...string) func(*testing.T, *trial, *spec.App) string {
 		return func(t *testing.T, x *trial, a *spec.App) string {
 			t.Helper()
@@ -116,7 +116,7 @@ func readinessFaults() []fault {
 		}
 	}
 	ill := quick("ill")
-	return []fault{
+	return []failure{
 		{
 			name: "not-listening", evidence: "not_listening_on_another_port", cause: "NotListening", bar: quickHealth, symptom: told("Unhealthy"), bad: quick("elsewhere", "3000"),
 			container: "web", log: "listening on port 3000",
@@ -142,9 +142,9 @@ func grows(_ *testing.T, x *trial, a *spec.App) string {
 	return x.image
 }
 
-func placeFaults() []fault {
+func placeFailures() []failure {
 	refused := anyOf(told("FailedCreate"), hasCondition("ReplicaSet", "ReplicaFailure", "True"))
-	return []fault{
+	return []failure{
 		{
 			name: "unschedulable", evidence: "unschedulable", cause: "Unschedulable", bar: noNode, symptom: hasCondition("Pod", "PodScheduled", "False"),
 			bad: func(_ *testing.T, x *trial, a *spec.App) string {
@@ -164,7 +164,7 @@ func placeFaults() []fault {
 	}
 }
 
-func predeployFaults() []fault {
+func predeployFailures() []failure {
 	predeploys := func(timeout string, args ...string) func(*testing.T, *trial, *spec.App) string {
 		return func(_ *testing.T, x *trial, a *spec.App) string {
 			a.Predeploy = &spec.Task{
@@ -174,7 +174,7 @@ func predeployFaults() []fault {
 			return x.image
 		}
 	}
-	return []fault{
+	return []failure{
 		{
 			name: "predeploy-fails", evidence: "predeploy_failed", cause: "Predeploy", bar: atOnce, symptom: ends, bad: predeploys("", "crash", "1"),
 			container: "predeploy", exitCode: 1, log: "cannot read the settings",
@@ -195,9 +195,9 @@ func freezes(component string) func(*testing.T, *trial) func() {
 	}
 }
 
-func stalledFaults() []fault {
+func stalledFailures() []failure {
 	same := func(_ *testing.T, x *trial, _ *spec.App) string { return x.image }
-	return []fault{
+	return []failure{
 		{
 			name: "controllers-stopped", evidence: "no_progress_controller_is_down", cause: "NoProgress", bar: noProgress, bad: same,
 			symptom: unseen, hinder: freezes("kube-controller-manager"),

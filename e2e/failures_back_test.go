@@ -98,7 +98,7 @@ func (x *trial) data(t *testing.T, plural, name string) map[string]string {
 
 // checkBack says whether the good release is what is there, or for a first-ever
 // release whether its objects are left.
-func (x *trial) checkBack(t *testing.T, f fault, number int, status v1alpha1.ReleaseStatus) string {
+func (x *trial) checkBack(t *testing.T, f failure, number int, status v1alpha1.ReleaseStatus) string {
 	t.Helper()
 	if f.firstEver {
 		left := x.state(t)

@@ -38,11 +38,11 @@ func TestFaults(t *testing.T) {
 	}
 	binary := buildBinary(t, "./testdata/faulty", "")
 	var outcomes []outcome
-	for i, f := range faults() {
+	for i, f := range failures() {
 		if only := os.Getenv("INHAUL_FAULTS_ONLY"); only != "" && !strings.Contains(f.name, only) {
 			continue
 		}
-		o := outcome{fault: f}
+		o := outcome{failure: f}
 		o.missed = !t.Run(f.name, func(t *testing.T) {
 			id := int64(8000 + 100*(os.Getpid()%1000) + i)
 			d := newDeployer(t, fmt.Sprintf("%s-%d", f.name, id), id, binary)
@@ -56,8 +56,8 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// fault is a way in which a deploy fails, and what is promised of it.
-type fault struct {
+// failure is a way in which a deploy fails, and what is promised of it.
+type failure struct {
 	name      string
 	cause     string        // kind of cause that the Release names
 	bar       time.Duration // from the first symptom to the red check, at the most
@@ -78,7 +78,7 @@ type fault struct {
 
 // outcome is a row of the table.
 type outcome struct {
-	fault   fault
+	failure failure
 	missed  bool
 	cause   string
 	symptom time.Time
@@ -105,7 +105,7 @@ func (x *trial) goodApp() spec.App {
 }
 
 // run deploys a good version, then the bad one, and looks at what comes of it.
-func (x *trial) run(t *testing.T, f fault, o *outcome) { //nolint:thelper // because it is the test
+func (x *trial) run(t *testing.T, f failure, o *outcome) { //nolint:thelper // because it is the test
 	x.prepare(t)
 	number, l := 1, &load{}
 	loading, stop := context.WithCancel(t.Context())
@@ -200,7 +200,7 @@ func (x *trial) prepare(t *testing.T) {
 }
 
 // checkRed looks at what the check tells.
-func (x *trial) checkRed(t *testing.T, f fault, check checkRun, status v1alpha1.ReleaseStatus) {
+func (x *trial) checkRed(t *testing.T, f failure, check checkRun, status v1alpha1.ReleaseStatus) {
 	t.Helper()
 	text := check.Output.Summary + "\n" + check.Output.Text
 	if check.Conclusion != string(agent.Failure) {
@@ -233,7 +233,7 @@ func (x *trial) checkRed(t *testing.T, f fault, check checkRun, status v1alpha1.
 }
 
 // checkServed says whether only the good version answered, each time.
-func (x *trial) checkServed(t *testing.T, f fault, l *load) string {
+func (x *trial) checkServed(t *testing.T, f failure, l *load) string {
 	t.Helper()
 	if f.firstEver {
 		return "-"
@@ -257,8 +257,8 @@ func table(outcomes []outcome) string {
 		if o.missed {
 			verdict = "MISSED"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%.1f s\t%.0f s\t%s\t%s\t%s\n", o.fault.name, o.fault.cause, cmp.Or(o.cause, "none"),
-			clock(o.symptom), o.took.Seconds(), o.fault.bar.Seconds(), o.served, o.back, verdict)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%.1f s\t%.0f s\t%s\t%s\t%s\n", o.failure.name, o.failure.cause, cmp.Or(o.cause, "none"),
+			clock(o.symptom), o.took.Seconds(), o.failure.bar.Seconds(), o.served, o.back, verdict)
 	}
 	if err := w.Flush(); err != nil { // a strings.Builder takes everything
 		return err.Error()
