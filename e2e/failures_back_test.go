@@ -113,12 +113,12 @@ func (x *trial) checkBack(t *testing.T, f failure, number int, status v1alpha1.R
 		return "no"
 	}
 	diff := ""
-	for deadline := time.Now().Add(settleTime); time.Now().Before(deadline); time.Sleep(200 * time.Millisecond) {
+	for deadline := time.Now().Add(goneWithin); time.Now().Before(deadline); time.Sleep(200 * time.Millisecond) {
 		if diff = cmp.Diff(x.good, x.state(t), cmp.AllowUnexported(state{})); diff == "" {
 			return "yes"
 		}
 	}
-	t.Errorf("the good release is not back after %s: got +, want -\n%s", settleTime, diff)
+	t.Errorf("the good release is not back after %s: got +, want -\n%s", goneWithin, diff)
 	return "no"
 }
 

@@ -23,7 +23,7 @@ const (
 	faultRate     = 20              // requests a second while the bad version is rolled out
 	faultPatience = 3 * time.Minute // for a verdict, over its bar: a late one is measured too
 	calmAfter     = 2 * time.Second // after the red check the load goes on
-	settleTime    = time.Minute     // for the pods of a failed version to be gone
+	goneWithin    = time.Minute     // for the pods of a failed version to be gone
 )
 
 // TestFaults provokes causes of a failed deploy on real containers: the check
