@@ -135,6 +135,7 @@ func (r Release) text(url string) string {
 		fmt.Fprintf(&b, "\n<details><summary>Last lines of the predeploy command, which ended well</summary>\n\n%s\n\n</details>\n", fenced(log))
 	}
 	if cause := r.Status.Cause; cause != nil {
+		fmt.Fprintf(&b, "\nCause: %s\n", cause.where())
 		if cause.Log != "" {
 			fmt.Fprintf(&b, "\n<details open><summary>Last lines of %s, container %s</summary>\n\n%s\n\n</details>\n", cause.Pod, cause.Container, fenced(cause.Log))
 		}
@@ -146,6 +147,21 @@ func (r Release) text(url string) string {
 	b.WriteString("GitHub's own *Re-run* button on this check cannot reach the agent, which accepts no traffic: re-run the workflow instead.\n\n")
 	b.WriteString(Marker{Release: r.Number, URL: url}.comment())
 	return b.String()
+}
+
+// where is the kind of a cause, and what showed it.
+func (c Cause) where() string {
+	told := []string{string(c.Kind)}
+	if c.Pod != "" {
+		told = append(told, "pod `"+c.Pod+"`")
+	}
+	if c.Container != "" {
+		told = append(told, "container `"+c.Container+"`")
+	}
+	if c.ExitCode != 0 {
+		told = append(told, fmt.Sprintf("exit code %d", c.ExitCode))
+	}
+	return strings.Join(told, " · ")
 }
 
 // Marker is what a check run's text tells the waiting workflow.

@@ -31,6 +31,8 @@ func TestJudgeAPodThatWaitsForANode(t *testing.T) {
 	t.Parallel()
 	scheduler := gaveUp(2 * time.Second)
 	scheduler.Source = "default-scheduler"
+	auto := gaveUp(5 * time.Second)
+	auto.Source = "eks-auto-mode/compute"
 	const late, since = time.Second + unschedulableAfter, time.Second
 	answered := func(at time.Duration, events ...Event) *Evidence { return &Evidence{At: after(at), Events: events} }
 	unread := func(at time.Duration) *Evidence { return &Evidence{At: after(at), Unread: true} }
@@ -49,6 +51,7 @@ func TestJudgeAPodThatWaitsForANode(t *testing.T) {
 		{"the scheduler alone says something", answered(late, scheduler), late, true, false, false},
 		{"a node is being added", answered(late, nominated(5*time.Second)), late, false, false, true},
 		{"none can be added", answered(late, gaveUp(5*time.Second)), late, true, false, false},
+		{"EKS Auto Mode can add none", answered(late, nominated(2*time.Second), auto), late, true, false, false},
 		{"none could be added at first", answered(late, gaveUp(2*time.Second), nominated(5*time.Second)), late, false, false, true},
 		{"the autoscaler changed its mind", answered(late, nominated(2*time.Second), gaveUp(5*time.Second)), late, true, false, false},
 		{"of both at one time the later one counts", answered(late, gaveUp(5*time.Second), nominated(5*time.Second)), late, false, false, true},

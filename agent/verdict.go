@@ -52,7 +52,7 @@ func Judge(r Release, o Observation, applied, now time.Time) Verdict {
 			}
 			continue
 		}
-		s, asked := o.Services[i], verdict.Ask
+		s, asked, waits := o.Services[i], verdict.Ask, verdict.Waits
 		ready := verdict.countReady(s, settle(r, service), now)
 		progress = append(progress, fmt.Sprintf("%s %d/%d", s.Name, ready, s.Desired))
 		if cause := t.causeOf(s); cause != nil {
@@ -62,13 +62,16 @@ func Judge(r Release, o Observation, applied, now time.Time) Verdict {
 			}
 			return verdict.failed(*cause)
 		}
+		if verdict.Waits != waits && enough(service, s, ready) { // one pod more is on its way
+			verdict.Waits = waits
+			continue
+		}
 		if ready < s.Desired || s.Updated < s.Desired || s.Old > 0 || s.Endpoints > 0 {
 			verdict.Done = false
 		}
 	}
 	verdict.Message = strings.Join(progress, ", ")
 	if verdict.Done {
-		verdict.Waits = ""
 		return verdict
 	}
 	if limit := deadline(r); now.Sub(applied) >= limit {

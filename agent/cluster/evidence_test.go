@@ -299,3 +299,26 @@ func TestEventsOfSeveralPodsAreOneLine(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
+
+// TestALongSecretIsTakenOutLineByLine is about a program that logs a key of which
+// each line has a prefix of its own.
+func TestALongSecretIsTakenOutLineByLine(t *testing.T) {
+	t.Parallel()
+	c := answered(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(corev1.SecretList{ // a failed write fails the reader
+			TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "SecretList"},
+			Items:    []corev1.Secret{{ObjectMeta: metav1.ObjectMeta{Name: "a"}, Data: map[string][]byte{"KEY": []byte("correct-horse-battery\nstaple\nagain-a-long-line\n")}}},
+		})
+	})
+	r := agent.Release{Line: agent.Line{App: "shop"}, Namespace: "shop", Number: 7}
+	r.App.Services = []spec.Service{{Name: "web", Secrets: map[string]string{"KEY": "k8s://a#b"}}}
+	secrets, err := c.ownValues(t.Context(), r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := secrets.scrub("1: correct-horse-battery\n2: staple\n3: again-a-long-line")
+	if want := "1: [redacted]\n2: staple\n3: [redacted]"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
