@@ -58,7 +58,6 @@ func (r Release) summary() string {
 	var b strings.Builder
 	if cause := r.Status.Cause; cause != nil {
 		fmt.Fprintf(&b, "%s\n\n", bold(cause.Message))
-		b.WriteString(cause.where())
 		b.WriteString(r.aftermath())
 		fmt.Fprintf(&b, "Next: %s.\n\n", cause.Next)
 	}
@@ -79,18 +78,6 @@ func (r Release) summary() string {
 		fmt.Fprintf(&b, "Release %d of `%s` in `%s`.\n", r.Number, r.Line.App, r.Line.Environment)
 	}
 	return strings.TrimSpace(b.String())
-}
-
-// where names the container that showed the cause, and how it ended if it did;
-// empty where it was none.
-func (c Cause) where() string {
-	switch {
-	case c.Container == "":
-		return ""
-	case c.ExitCode == 0:
-		return fmt.Sprintf("Container `%s` of pod `%s`.\n\n", c.Container, c.Pod)
-	}
-	return fmt.Sprintf("Container `%s` of pod `%s`, exit code %d.\n\n", c.Container, c.Pod, c.ExitCode)
 }
 
 // aftermath says what a failure has left in place; empty until that is certain.

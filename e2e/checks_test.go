@@ -23,17 +23,17 @@ type checkRun struct {
 	} `json:"output"`
 }
 
-// github is the lab's stand-in, as the job of a repository's workflow sees it.
-type github struct {
+// gitHub is the lab's stand-in, as the job of a repository's workflow sees it.
+type gitHub struct {
 	address    string
 	token      string
 	repository string
 }
 
 // newGitHub makes the repository known to GitHub, with a run that has a token.
-func newGitHub(t *testing.T, repository string, id int64) *github {
+func newGitHub(t *testing.T, repository string, id int64) *gitHub {
 	t.Helper()
-	g := &github{address: os.Getenv("LAB_GITHUB_URL"), repository: repository}
+	g := &gitHub{address: os.Getenv("LAB_GITHUB_URL"), repository: repository}
 	var run struct{ Env map[string]string }
 	g.ask(t, http.MethodPost, "/_lab/runs", map[string]any{
 		"repository": repository, "repositoryID": id, "sha": commit(1), "ref": "refs/heads/main", "event": "push",
@@ -45,7 +45,7 @@ func newGitHub(t *testing.T, repository string, id int64) *github {
 
 // completed returns the check run of a commit once it is complete, and when that was
 // seen.
-func (g *github) completed(t *testing.T, commit string, timeout time.Duration) (checkRun, time.Time) {
+func (g *gitHub) completed(t *testing.T, commit string, timeout time.Duration) (checkRun, time.Time) {
 	t.Helper()
 	for deadline := time.Now().Add(timeout); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
 		var list struct {
@@ -60,14 +60,14 @@ func (g *github) completed(t *testing.T, commit string, timeout time.Duration) (
 	return checkRun{}, time.Time{}
 }
 
-func (g *github) ask(t *testing.T, method, path string, body, answer any) {
+func (g *gitHub) ask(t *testing.T, method, path string, body, answer any) {
 	t.Helper()
 	if err := g.try(method, path, body, answer); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func (g *github) try(method, path string, body, answer any) error {
+func (g *gitHub) try(method, path string, body, answer any) error {
 	data, err := json.Marshal(body)
 	if err != nil {
 		return err

@@ -90,7 +90,7 @@ type outcome struct {
 // trial is one fault under way.
 type trial struct {
 	*deployer
-	checks  *github
+	checks  *gitHub
 	token   string // the value of the app's secret
 	history *history
 	good    state
@@ -209,7 +209,7 @@ func (x *trial) checkRed(t *testing.T, f failure, check checkRun, status v1alpha
 	if status.Cause.Container != f.container {
 		t.Errorf("container: got %q, want %q", status.Cause.Container, f.container)
 	}
-	wanted := []string{"Next: ", f.log}
+	wanted := []string{"Next: ", "Cause: " + f.cause, f.log}
 	if f.log != "" {
 		wanted = append(wanted, "connecting with [redacted]")
 	}
@@ -217,7 +217,7 @@ func (x *trial) checkRed(t *testing.T, f failure, check checkRun, status v1alpha
 		wanted = append(wanted, fmt.Sprintf("exit code %d", f.exitCode))
 	}
 	if f.container != "" {
-		wanted = append(wanted, "Container `"+f.container+"`")
+		wanted = append(wanted, "container `"+f.container+"`")
 	}
 	if f.firstEver {
 		wanted = append(wanted, "No earlier good release")

@@ -20,6 +20,7 @@ const (
 	noNode         = 30 * time.Second
 	noProgress     = 35 * time.Second // Kubernetes says nothing at all: there is only its silence
 	quickHealth    = 20 * time.Second // of the services that are never ready, so that a row is short
+	quicklyUnwell  = quickHealth + atOnce
 	defaultHealth  = spec.DefaultHealthTimeout
 	memoryForOne   = "32Mi"
 	forbiddenBytes = "96Mi"
@@ -118,7 +119,7 @@ func readinessFailures() []failure {
 	ill := quick("ill")
 	return []failure{
 		{
-			name: "not-listening", evidence: "not_listening_on_another_port", cause: "NotListening", bar: quickHealth, symptom: told("Unhealthy"), bad: quick("elsewhere", "3000"),
+			name: "not-listening", evidence: "not_listening_on_another_port", cause: "NotListening", bar: quicklyUnwell, symptom: told("Unhealthy"), bad: quick("elsewhere", "3000"),
 			container: "web", log: "listening on port 3000",
 		},
 		{
@@ -126,7 +127,7 @@ func readinessFailures() []failure {
 			container: "web", log: "listening on port 3000",
 		},
 		{
-			name: "probe-fails", evidence: "probe_answers_500", cause: "Probe", bar: quickHealth, symptom: told("Unhealthy"), container: "web", log: "the queue is not connected",
+			name: "probe-fails", evidence: "probe_answers_500", cause: "Probe", bar: quicklyUnwell, symptom: told("Unhealthy"), container: "web", log: "the queue is not connected",
 			bad: func(t *testing.T, x *trial, a *spec.App) string {
 				t.Helper()
 				a.Services[0].Health.Path = "/health"
