@@ -101,7 +101,8 @@ func (x *trial) objects(t *testing.T, objects []*unstructured.Unstructured, inte
 	var documents []string
 	for _, o := range objects {
 		about, _, _ := unstructured.NestedString(o.Object, "involvedObject", "uid")
-		if o.GetKind() == "Release" || x.good.pods[about] {
+		kind, _, _ := unstructured.NestedString(o.Object, "involvedObject", "kind")
+		if o.GetKind() == "Release" || kind == "Release" || kind == "PodDisruptionBudget" || x.good.pods[about] {
 			continue
 		}
 		o = o.DeepCopy()
