@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"os"
@@ -47,7 +48,7 @@ func (x *trial) record(t *testing.T, f failure, app spec.App, judged version) {
 		app.Services[i].Secrets = nil // there is none where it is read
 	}
 	story := map[string]any{
-		"looked": moment(r, agent.StepVerdict), "applied": moment(r, agent.StepApplied),
+		"looked": cmp.Or(moment(r, agent.StepVerdict), judged.at.UTC().Format(time.RFC3339Nano)), "applied": moment(r, agent.StepApplied),
 		"namespace": "shop-production", "release": r.Spec.Number, "app": app,
 	}
 	if app.Predeploy != nil {
