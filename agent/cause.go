@@ -115,7 +115,7 @@ func (t trial) waitingCause(pod PodObservation, c ContainerObservation) (known *
 		return t.pullCause(pod, c)
 	case "CreateContainerConfigError", "CreateContainerError", "RunContainerError", "PreCreateHookError", "PreStartHookError", "PostStartHookError":
 		cause := t.of(pod, c, t.startCause(orElse(c.Message, c.Waiting)))
-		if says(c.Message, "failed to sync", "timed out", "deadline exceeded") { // the kubelet's caches, a busy node
+		if says(c.Message, "failed to sync", "timed out", "deadline exceeded", "is reserved for") { // the kubelet's caches, a busy node
 			return cause, later(c.WaitingSince, pod.begun(t.since)).Add(uncertainFor)
 		}
 		return cause, time.Time{}

@@ -35,6 +35,9 @@ func (r Release) check(environment Environment, apps []App) Check {
 		c.Status, c.Title = InProgress, fmt.Sprintf("Release %d runs its predeploy command", r.Number)
 	case Applying, RollingOut:
 		c.Status, c.Title = InProgress, fmt.Sprintf("Release %d is rolling out", r.Number)
+		if r.waits() {
+			c.Title = fmt.Sprintf("Release %d waits for a node", r.Number)
+		}
 	case Succeeded:
 		c.Status, c.Conclusion = Completed, Success
 		c.Title = fmt.Sprintf("%s · %s · %s", r.Status.Message, count(len(r.App.Services), "service"), short(r.Source.Commit))
@@ -60,6 +63,9 @@ func (r Release) summary() string {
 		fmt.Fprintf(&b, "%s\n\n", bold(cause.Message))
 		b.WriteString(r.aftermath())
 		fmt.Fprintf(&b, "Next: %s.\n\n", cause.Next)
+	}
+	if r.waits() {
+		fmt.Fprintf(&b, "%s\n\nNothing to do: it goes on once the node is there, and is red if none comes within %s.\n\n", bold(r.Status.Message), nodePatience)
 	}
 	if r.Status.Phase == Superseded {
 		fmt.Fprintf(&b, "Superseded by `%s`, which is newer. Nothing to do.\n\n", short(r.Status.SupersededBy))

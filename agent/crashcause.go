@@ -26,8 +26,12 @@ func (t trial) crashCause(pod PodObservation, c ContainerObservation) *Cause {
 	if c.EndReason == "StartError" || c.EndReason == "ContainerCannotRun" {
 		return t.of(pod, c, t.startCause(orElse(c.EndMessage, c.EndReason)))
 	}
-	if !pod.Evidence.fresh(t.now) || !pod.Evidence.Logged {
+	if !pod.Evidence.fresh(t.now) || !pod.Evidence.Logged || pod.Evidence.At.Before(c.EndedAt) {
 		t.verdict.ask(Question{Name: pod.Name, Container: c.Name})
+	}
+	line := lastLine(pod.Evidence.log())
+	if cause := t.executeCause(line, c.ExitCode); cause != nil && executeFailed(c) {
+		return t.of(pod, c, cause)
 	}
 	if cause := t.killedByProbe(pod, c); cause != nil {
 		return t.of(pod, c, cause)
@@ -35,7 +39,7 @@ func (t trial) crashCause(pod PodObservation, c ContainerObservation) *Cause {
 	how, next := howEnded(c)
 	kind := CauseCrash
 	message := fmt.Sprintf("the container ended %d times, last with %s", c.Ended, how)
-	switch line := lastLine(pod.Evidence.log()); {
+	switch {
 	case outOfMemory(c):
 		kind = CauseOutOfMemory
 		message = fmt.Sprintf("out of memory: the container reached %s and was killed (OOMKilled); it ended %d times", memoryLimit(c), c.Ended)

@@ -24,7 +24,7 @@ func (t trial) unschedulableCause(pod PodObservation) *Cause {
 	if t.waitUntil(since.Add(unschedulableAfter)) {
 		return nil
 	}
-	cause := t.cause(CauseUnschedulable, "no node takes the pod: "+strings.TrimSuffix(pod.Unschedulable, "."), "ask for less cpu or memory in inhaul.yaml, or add nodes")
+	cause := t.cause(CauseUnschedulable, "no node takes the pod: "+strings.TrimSuffix(pod.Unschedulable, "."), "ask for less cpu or memory in inhaul.yaml"+t.request()+", or add nodes")
 	cause.Pod = pod.Name
 	if says(pod.Unschedulable, "untolerated taint", "node affinity", "node selector") {
 		cause.Next = "ask the platform owner: the nodes that have room are reserved (taints), or not of the kind that the pod asks for"
@@ -56,6 +56,14 @@ func (t trial) unschedulableCause(pod PodObservation) *Cause {
 	t.verdict.recheck(pod.Evidence.At.Add(evidenceAge))
 	t.verdict.recheck(since.Add(nodePatience))
 	return nil
+}
+
+// request is what one pod asks for, in words; empty if that is not known.
+func (t trial) request() string {
+	if t.service.CPU == "" || t.service.Memory == "" {
+		return ""
+	}
+	return fmt.Sprintf(" (a pod of %s asks for %s of cpu and %s of memory)", t.service.Name, t.service.CPU, t.service.Memory)
 }
 
 // fromAutoscaler reports whether an event of a pod is a node autoscaler's answer.

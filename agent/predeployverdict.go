@@ -57,7 +57,7 @@ func (o PredeployObservation) failing() bool { return o.Failed || o.Reason != ""
 // when the observation was made.
 func JudgePredeploy(task spec.Task, o PredeployObservation, since Sightings, now time.Time) Verdict {
 	var verdict Verdict
-	t := trial{service: spec.Service{Name: predeployName}, since: since.Started, now: now, verdict: &verdict}
+	t := trial{service: spec.Service{Name: predeployName, CPU: task.CPU, Memory: task.Memory}, since: since.Started, now: now, verdict: &verdict}
 	var cause *Cause
 	switch {
 	case o.Succeeded:

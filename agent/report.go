@@ -21,11 +21,18 @@ const (
 // nobody has given up on that. This and the durable status are the outbox.
 func (r Release) unreported() bool { return r.Status.Reported.Phase != r.checkPhase() }
 
+// waitingPhase is what a check run shows of a rollout that waits out of the
+// ordinary; no release has it as its phase.
+const waitingPhase = "Waiting"
+
 // checkPhase is the phase as far as a check run tells phases apart. While the last
 // good release is put back, the check goes on showing what it did: that takes a
 // moment, and GitHub wants one between two writes, so a word of it would only
 // make the red one late.
 func (r Release) checkPhase() Phase {
+	if r.waits() {
+		return waitingPhase
+	}
 	switch r.Status.Phase {
 	case Pending, "":
 		return Pending

@@ -239,6 +239,12 @@ func (a *Agent) judge(ctx context.Context, r Release, applied time.Time) (Releas
 // waitsForPods is the message of a rollout that goes as it should.
 const waitsForPods = "Waiting for new pods"
 
+// waits reports whether a rollout waits for something out of the ordinary, which
+// its message tells.
+func (r Release) waits() bool {
+	return r.Status.Phase == RollingOut && r.Status.Message != "" && r.Status.Message != waitsForPods
+}
+
 // tellWait keeps the message of a rollout in step with what it waits for. Trouble
 // with that is no obstacle to the verdict.
 func (a *Agent) tellWait(ctx context.Context, r Release, v Verdict) Release {

@@ -62,7 +62,11 @@ func (t trial) commandCause(message string) *Cause {
 		return t.cause(CauseArchitecture, "the command"+name+" is for another CPU than the node's (exec format error)", nextArchitecture)
 	case name == "":
 	case says(trouble, "executable file not found", "no such file or directory"):
-		return t.cause(CauseConfig, "there is no command"+name+" in the image", "check run in inhaul.yaml, and that the Dockerfile puts the program there; PATH counts, a shell's words do not unless run is one text")
+		next := "check run in inhaul.yaml, and that the Dockerfile puts the program there, in a folder of PATH"
+		if says(name, `/sh"`, `"sh"`) {
+			next = "the image has no shell, which run as one text needs: write run as a list, or take an image that has one"
+		}
+		return t.cause(CauseConfig, "there is no command"+name+" in the image", next)
 	case says(trouble, "permission denied"):
 		return t.cause(CauseConfig, "the command"+name+" may not be executed (permission denied)", nextExecutable)
 	}
@@ -124,7 +128,11 @@ func (t trial) executeCause(line string, exitCode int) *Cause {
 	case says(line, "permission denied"):
 		return t.cause(CauseConfig, "the command may not be executed: "+line, nextExecutable)
 	}
-	return t.cause(CauseConfig, "the interpreter of "+quote(found[1])+" is not in the image: "+line,
+	script := "the command"
+	if found[1] != "" {
+		script = quote(found[1])
+	}
+	return t.cause(CauseConfig, "the interpreter of "+script+" is not in the image: "+line,
 		"look at the first line of the script: it may name a shell that the image does not have, or end like a line of Windows (CRLF)")
 }
 

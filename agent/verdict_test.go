@@ -326,6 +326,7 @@ func TestJudgeIsSureBeforeItIsFinal(t *testing.T) {
 		{"an image that the node cannot inspect", waiting("ImageInspectError", ""), uncertainFor},
 		{"a ConfigMap that is not there", waiting("CreateContainerConfigError", `configmap "x" not found`), at},
 		{"a ConfigMap that the kubelet has not seen", since(waiting("CreateContainerConfigError", "failed to sync configmap cache: timed out waiting for the condition"), 3*time.Second), 3*time.Second + uncertainFor},
+		{"a busy node that still makes the container of before", waiting("CreateContainerError", `failed to reserve container name "web_x": name "web_x" is reserved for "4f1e"`), uncertainFor},
 		{"a busy node", waiting("CreateContainerError", "context deadline exceeded"), uncertainFor},
 		{"no room while old pods end", refused, 25*time.Second + uncertainFor},
 		{"no room for a pod too many", full, no},

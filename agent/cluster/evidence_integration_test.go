@@ -84,7 +84,7 @@ func (f *fixture) noPods(t *testing.T, namespace string) {
 func TestAPredeployOverTheQuotaIsTold(t *testing.T) {
 	t.Parallel()
 	f := integration(t)
-	r := f.withPredeploy(1)
+	r := f.withPredeploy()
 	r.App.Predeploy.Secrets = nil
 	r = f.created(t, r)
 	f.noPods(t, r.Namespace)
@@ -110,7 +110,7 @@ func TestAPredeployOverTheQuotaIsTold(t *testing.T) {
 func TestADeletedPredeployIsConfirmed(t *testing.T) {
 	t.Parallel()
 	f := integration(t)
-	r := f.withPredeploy(1)
+	r := f.withPredeploy()
 	r.App.Predeploy.Secrets = nil
 	r = f.created(t, r)
 	if _, err := f.StartPredeploy(t.Context(), r); err != nil {

@@ -14,8 +14,8 @@ import (
 	"github.com/inhaul/inhaul/spec"
 )
 
-func (f *fixture) withPredeploy(number int) agent.Release {
-	r := f.release(number)
+func (f *fixture) withPredeploy() agent.Release {
+	r := f.release(1)
 	r.App.Predeploy = &spec.Task{
 		Run: spec.Command{Shell: "bin/migrate"}, CPU: "10m", Memory: "16Mi",
 		Env: map[string]string{"A": "b"}, Secrets: map[string]string{"DATABASE_URL": "k8s://shop#url"},
@@ -38,7 +38,7 @@ func (f *fixture) awaitPredeploy(t *testing.T, r agent.Release, want func(agent.
 func TestPredeployRunsOnce(t *testing.T) {
 	t.Parallel()
 	f := integration(t)
-	r := f.created(t, f.withPredeploy(1))
+	r := f.created(t, f.withPredeploy())
 	f.awaitPredeploy(t, r, func(o agent.PredeployObservation) bool { return o.Missing })
 	f.putSecret(t, r.Namespace, "shop", map[string]string{"url": "postgres://"})
 	inventory, err := f.StartPredeploy(t.Context(), r)
@@ -98,7 +98,7 @@ func TestPredeployRunsOnce(t *testing.T) {
 func TestRejectedPredeployWritesNothing(t *testing.T) {
 	t.Parallel()
 	f := integration(t)
-	r := f.created(t, f.withPredeploy(1))
+	r := f.created(t, f.withPredeploy())
 	f.requests.take()
 	var rejected *agent.Rejected
 	if _, err := f.StartPredeploy(t.Context(), r); !errors.As(err, &rejected) || !strings.HasPrefix(rejected.Message, "predeploy: DATABASE_URL:") {
