@@ -63,6 +63,10 @@ bench: bin/lab ## a deploy's steps beside the cluster's own floor (N=20 deploys)
 zero-downtime: bin/lab ## 20 releases under constant load on real containers: counts failed requests (needs root)
 	hack/zero-downtime
 
+.PHONY: faults
+faults: bin/lab ## every cause of a failed deploy on real containers: its check, in time (ONLY=crash for some; needs root)
+	@ONLY="$(ONLY)" RECORD="$(abspath $(RECORD))" hack/faults
+
 .PHONY: chaos
 chaos: bin/lab ## breaks everything around the agent N times (200), at the worst moments: nothing may be lost, doubled or untrue (SEED=)
 	hack/chaos chaos

@@ -55,10 +55,15 @@ func (t trial) notStarted(pod PodObservation, c ContainerObservation, within str
 	if event != nil && missingObject.MatchString(event.Message) {
 		return t.startCause(event.Message)
 	}
-	if event == nil {
-		event = pod.Evidence.newest(func(Event) bool { return true })
+	told := pod.Evidence.newest(func(e Event) bool { return e.Reason != "Scheduled" })
+	if told == nil && c.Waiting == "" && c.Message == "" {
+		return t.cause(CauseNoProgress, "its node has not begun with the container "+within+", and does not say why",
+			"ask the platform owner about the node and its kubelet: kubectl get nodes, kubectl get pods -o wide")
 	}
-	why := orElse(c.Message, orElse(c.Waiting, "its node says nothing"))
+	if event == nil {
+		event = told
+	}
+	why := orElse(c.Message, c.Waiting)
 	if event != nil {
 		why = event.Reason + ": " + event.Message
 	}

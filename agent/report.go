@@ -45,7 +45,10 @@ func (r Release) unreported() bool { return r.Status.Reported.Phase != r.checkPh
 // ordinary; no release has it as its phase.
 const waitingPhase = "Waiting"
 
-// checkPhase is the phase as far as a check run tells phases apart.
+// checkPhase is the phase as far as a check run tells phases apart. While the last
+// good release is put back, the check goes on showing what it did: that takes a
+// moment, and GitHub wants one between two writes, so a word of it would only
+// make the red one late.
 func (r Release) checkPhase() Phase {
 	if r.waits() {
 		return waitingPhase
@@ -55,7 +58,9 @@ func (r Release) checkPhase() Phase {
 		return Pending
 	case Applying, RollingOut:
 		return RollingOut
-	case Predeploying, Restoring, Failed, RolledBack, Succeeded, Superseded:
+	case Restoring:
+		return r.Status.Reported.Phase
+	case Predeploying, Failed, RolledBack, Succeeded, Superseded:
 	}
 	return r.Status.Phase
 }

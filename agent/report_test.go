@@ -36,6 +36,29 @@ func TestAReportThatIsImpossibleIsGivenUp(t *testing.T) {
 	})
 }
 
+// TestRedIsTheNextWord is about GitHub's pause between two writes: a word about
+// what is put back would come first, and the red one later by that.
+func TestRedIsTheNextWord(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		bad := push(2, 0, 2)
+		w := newWorld(t)
+		w.broken[bad.image()] = true
+		w.onApply = func(context.Context, Release) error { time.Sleep(time.Second); return nil } // time enough to say it
+		var shown []string
+		w.onShow = func(c Check) error {
+			shown = append(shown, fmt.Sprintf("%s: %s", c.Status, c.Title))
+			return nil
+		}
+		w.deploys(t, push(1, 0, 1), bad)
+		for _, word := range shown {
+			if strings.Contains(word, "in_progress") && strings.Contains(word, "Failed") {
+				t.Errorf("got %q, want nothing of a release that is put back but that it is red", shown)
+			}
+		}
+	})
+}
+
 func TestAReportIsTriedForTwoWeeks(t *testing.T) {
 	t.Parallel()
 	down := errors.New("no answer")

@@ -34,7 +34,7 @@ const requestTimeout = 10 * time.Second
 // run asks until ctx ends, and returns when the last answer is there. It does
 // not wait for one answer before it asks again.
 func (l *load) run(ctx context.Context) {
-	client := &http.Client{Timeout: requestTimeout, Transport: &http.Transport{DialContext: l.dial, DisableKeepAlives: true}}
+	client := l.client()
 	tick := time.NewTicker(time.Second / time.Duration(l.rate))
 	defer tick.Stop()
 	var asking sync.WaitGroup
@@ -47,6 +47,16 @@ func (l *load) run(ctx context.Context) {
 			asking.Go(func() { l.ask(client) })
 		}
 	}
+}
+
+func (l *load) client() *http.Client {
+	return &http.Client{Timeout: requestTimeout, Transport: &http.Transport{DialContext: l.dial, DisableKeepAlives: true}}
+}
+
+// answering asks once, uncounted: kube-proxy may not have heard of a new Service.
+func (l *load) answering() bool {
+	_, err := get(l.client(), "http://"+l.address+"/")
+	return err == nil
 }
 
 func (l *load) ask(client *http.Client) {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -61,18 +62,29 @@ func registry(ts *testscript.TestScript, neg bool, args []string) {
 
 // admin says something to the lab's registry.
 func admin(ts *testscript.TestScript, method, what string, body any) {
+	ts.Check(adminRequest(transport(ts), method, "https://"+ts.Getenv("LAB_REGISTRY")+"/_lab/"+what, body))
+}
+
+func adminRequest(transport http.RoundTripper, method, address string, body any) error {
 	data, err := json.Marshal(body)
-	ts.Check(err)
+	if err != nil {
+		return err
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), adminTimeout)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, method, "https://"+ts.Getenv("LAB_REGISTRY")+"/_lab/"+what, bytes.NewReader(data))
-	ts.Check(err)
-	response, err := (&http.Client{Transport: transport(ts)}).Do(request)
-	ts.Check(err)
-	defer response.Body.Close() //nolint:errcheck // only read from
-	if answer, _ := io.ReadAll(response.Body); response.StatusCode >= http.StatusMultipleChoices {
-		ts.Fatalf("%s /_lab/%s: got %s %s", method, what, response.Status, answer)
+	request, err := http.NewRequestWithContext(ctx, method, address, bytes.NewReader(data))
+	if err != nil {
+		return err
 	}
+	response, err := (&http.Client{Transport: transport}).Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close() //nolint:errcheck // only read from
+	if answer, err := io.ReadAll(response.Body); err != nil || response.StatusCode >= http.StatusMultipleChoices {
+		return fmt.Errorf("%s %s: got %s %s", method, address, response.Status, answer)
+	}
+	return nil
 }
 
 // condition says what a story may count on here. Where nothing may be skipped,

@@ -4,21 +4,14 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"strconv"
-	"strings"
 	"testing"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/client-go/dynamic"
-	"k8s.io/client-go/tools/clientcmd"
 
-	"github.com/inhaul/inhaul/intent"
-	"github.com/inhaul/inhaul/internal/oci"
 	"github.com/inhaul/inhaul/spec"
 )
 
@@ -36,8 +29,13 @@ func TestZeroDowntime(t *testing.T) {
 	if os.Getenv("INHAUL_ZERO_DOWNTIME") == "" {
 		t.Skip("INHAUL_ZERO_DOWNTIME is not set; `make zero-downtime` does that, on a lab with real containers")
 	}
-	d := newDeployer(t)
-	d.release(t, 1)
+	id := int64(7000 + os.Getpid()%1000)
+	d := newDeployer(t, fmt.Sprintf("plain-%d", id), id, buildBinary(t, "./testdata/plain", ""))
+	release := func(number int) {
+		d.publish(t, number, d.image, zeroDowntimeServices(number))
+		d.succeed(t, number)
+	}
+	release(1)
 	address := d.serviceAddress(t)
 	l := &load{address: address, proxy: d.proxy, rate: zeroDowntimeRate}
 	loading, stop := context.WithCancel(t.Context())
@@ -46,7 +44,7 @@ func TestZeroDowntime(t *testing.T) {
 	ends := d.watchWorker(t)
 	began := time.Now()
 	for number := 2; number <= zeroDowntimeReleases+1; number++ {
-		d.release(t, number)
+		release(number)
 	}
 	took := time.Since(began)
 	time.Sleep(time.Second)
@@ -75,136 +73,22 @@ func TestZeroDowntime(t *testing.T) {
 	}
 }
 
-// deployer publishes intents for one app on a lab with real containers.
-type deployer struct {
-	client    dynamic.Interface
-	registry  *oci.Registry
-	signer    intent.Signer
-	app       string
-	namespace string
-	image     string
-	intents   string
-	proxy     string
-	id        int64
-}
-
-func newDeployer(t *testing.T) *deployer {
-	t.Helper()
-	program, dir := needLab(t)
-	config, err := clientcmd.BuildConfigFromFlags("", os.Getenv("KUBECONFIG"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	client, err := dynamic.NewForConfig(config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	d := &deployer{client: client, id: int64(7000 + os.Getpid()%1000), proxy: strings.TrimPrefix(os.Getenv("LAB_PROXY"), "http://")}
-	d.app = fmt.Sprintf("plain-%d", d.id)
-	d.namespace = d.app + "-production"
-	repository := os.Getenv("LAB_REGISTRY") + "/acme/" + d.app
-	d.intents = repository + "-intents"
-	keys := t.TempDir()
-	if err := writeKeys(keys); err != nil {
-		t.Fatal(err)
-	}
-	key, err := os.ReadFile(filepath.Join(keys, "trusted.pem"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if d.signer, err = intent.NewKeySigner(key); err != nil {
-		t.Fatal(err)
-	}
-	binary := filepath.Join(t.TempDir(), "plain")
-	build := exec.Command("go", "build", "-o", binary, "./testdata/plain")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	outputOf(t, build)
-	d.image = outputOf(t, exec.Command(program, "push", "--dir", dir, "--user", "1000:1000", repository+":plain", binary))
-	outputOf(t, exec.Command(program, "allow", d.app, "--dir", dir, "--repository", "acme/"+d.app,
-		"--repository-id", strconv.FormatInt(d.id, 10), "--public-key", filepath.Join(keys, "trusted.pub")))
-	d.registry = oci.New(oci.WithUserAgent("inhaul-e2e"), oci.WithTransport(trusting(t, os.Getenv("LAB_CA_BUNDLE"))))
-	return d
-}
-
-func outputOf(t *testing.T, c *exec.Cmd) string {
-	t.Helper()
-	var complaint strings.Builder
-	c.Stderr = &complaint
-	out, err := c.Output()
-	if err != nil {
-		t.Fatalf("%s: %v\n%s%s", c, err, out, complaint.String())
-	}
-	return strings.TrimSpace(string(out))
-}
-
-// release publishes a version and returns when its release has succeeded. Half
-// way the worker changes too.
-func (d *deployer) release(t *testing.T, number int) {
-	t.Helper()
+// zeroDowntimeServices are those of a version. Half way the worker changes too.
+func zeroDowntimeServices(number int) spec.App {
 	worker := "first"
 	if number > zeroDowntimeReleases/2 {
 		worker = "second"
 	}
-	now := time.Now().UTC().Truncate(time.Millisecond)
-	commit := fmt.Sprintf("%08x", number) + strings.Repeat("0", 32)
-	statement := intent.New(d.image, intent.Predicate{
-		Kind: intent.Deploy, App: d.app, Environment: "production",
-		Source: intent.Source{
-			Repository: "acme/" + d.app, RepositoryID: d.id, RepositoryOwnerID: 1, Ref: "refs/heads/main", Commit: commit,
-			Event: "push", EventAt: now, WorkflowRef: "acme/" + d.app + "/.github/workflows/deploy.yml@refs/heads/main",
-			RunID: int64(number), RunNumber: int64(number), RunAttempt: 1, Actor: "octocat",
+	return spec.App{ImageUser: imageUser, Services: []spec.Service{
+		{
+			Name: "web", Type: spec.Web, Port: 8080, Replicas: 2, CPU: "50m", Memory: "32Mi",
+			Env: map[string]string{"VERSION": strconv.Itoa(number)},
 		},
-		Spec: &spec.App{Name: d.app, ImageUser: "1000:1000", Services: []spec.Service{
-			{
-				Name: "web", Type: spec.Web, Port: 8080, Replicas: 2, CPU: "50m", Memory: "32Mi",
-				Env: map[string]string{"VERSION": strconv.Itoa(number)},
-			},
-			{
-				Name: "worker", Type: spec.Worker, Replicas: 1, CPU: "10m", Memory: "16Mi", Grace: "1m0s",
-				Run: spec.Command{Exec: []string{"/plain", "work", strconv.Itoa(workSeconds)}}, Env: map[string]string{"WORKER": worker},
-			},
-		}},
-		IssuedAt: now, ExpiresAt: now.Add(time.Hour),
-	})
-	envelope, digest, err := intent.Sign(t.Context(), statement, d.signer)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := d.registry.Publish(t.Context(), d.intents, oci.Tag("production", now, digest), envelope); err != nil {
-		t.Fatal(err)
-	}
-	releases := schema.GroupVersionResource{Group: "inhaul.dev", Version: "v1alpha1", Resource: "releases"}
-	phase := ""
-	for deadline := time.Now().Add(releaseTimeout); time.Now().Before(deadline); time.Sleep(200 * time.Millisecond) {
-		o, err := d.client.Resource(releases).Namespace(d.namespace).Get(t.Context(), fmt.Sprintf("%s-%d", d.app, number), metav1.GetOptions{})
-		if err != nil {
-			continue // not admitted yet
-		}
-		message := ""
-		phase, _, _ = unstructured.NestedString(o.Object, "status", "phase")
-		message, _, _ = unstructured.NestedString(o.Object, "status", "message")
-		switch phase {
-		case "Succeeded":
-			return
-		case "Failed", "RolledBack", "Superseded":
-			t.Fatalf("release %d: %s: %s", number, phase, message)
-		}
-	}
-	t.Fatalf("release %d is %q after %s", number, phase, releaseTimeout)
-}
-
-func (d *deployer) serviceAddress(t *testing.T) string {
-	t.Helper()
-	services := schema.GroupVersionResource{Version: "v1", Resource: "services"}
-	o, err := d.client.Resource(services).Namespace(d.namespace).Get(t.Context(), d.app+"-web", metav1.GetOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ip, _, err := unstructured.NestedString(o.Object, "spec", "clusterIP")
-	if err != nil || ip == "" {
-		t.Fatalf("the Service has no address: %v", err)
-	}
-	return ip + ":80"
+		{
+			Name: "worker", Type: spec.Worker, Replicas: 1, CPU: "10m", Memory: "16Mi", Grace: "1m0s",
+			Run: spec.Command{Exec: []string{"/plain", "work", strconv.Itoa(workSeconds)}}, Env: map[string]string{"WORKER": worker},
+		},
+	}}
 }
 
 // end is how a worker ended.

@@ -16,9 +16,10 @@ import (
 // agentNamespace is where deploy/ installs the agent.
 const agentNamespace = "inhaul"
 
-// InCluster reports whether the agent runs as a pod. On simulated nodes it is a
-// process with the same service account.
-func (s *Stage) InCluster() bool { return s.Lab.Mode == layout.Real }
+// InCluster reports whether the agent runs as a pod. On simulated nodes, and
+// where no BuildKit can build its image, it is a process with the same service
+// account.
+func (s *Stage) InCluster() bool { return s.Lab.Mode == layout.Real && s.Lab.Programs.Buildx != "" }
 
 // InstallAgent installs the agent from the manifests in deploy/, and returns
 // when it runs. It may be called again with a newer build.
