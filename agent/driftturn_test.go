@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -60,6 +61,7 @@ func TestDriftIsOnlyReportedWherePolicySaysSo(t *testing.T) {
 			time.Sleep(settled / 2)
 			w.mu.Lock()
 			defer w.mu.Unlock()
+			w.app.Environments = slices.Clone(w.app.Environments) // the agent holds the old ones
 			w.app.Environments[0].Drift = DriftRevert
 		})
 		if got := w.live["web"]; got != v1.image() {
