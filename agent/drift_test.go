@@ -13,7 +13,8 @@ func web() Object {
 }
 
 // fight has the drift found again and again, as soon as it is due, until end.
-func fight(d Drift, policy DriftPolicy, end time.Time) (records []DriftRecord, reverts []time.Time) {
+func fight(d Drift, policy DriftPolicy, end time.Time) (reverts []time.Time) {
+	var records []DriftRecord
 	for now := noon(); now.Before(end); now = later(now.Add(100*time.Millisecond), nextDrift(records, now)) {
 		if driftDue(records, d.Object, now).After(now) {
 			continue
@@ -23,7 +24,7 @@ func fight(d Drift, policy DriftPolicy, end time.Time) (records []DriftRecord, r
 			reverts = append(reverts, now)
 		}
 	}
-	return records, reverts
+	return reverts
 }
 
 func TestJudgeDrift(t *testing.T) {
@@ -85,7 +86,7 @@ func TestJudgeDrift(t *testing.T) {
 
 func TestAFightIsGivenUpAndTakenUpAgain(t *testing.T) {
 	t.Parallel()
-	_, reverts := fight(Drift{Object: web(), Fields: []string{"x"}, By: "argocd"}, DriftRevert, noon().Add(driftPeriod))
+	reverts := fight(Drift{Object: web(), Fields: []string{"x"}, By: "argocd"}, DriftRevert, noon().Add(driftPeriod))
 	if len(reverts) != maxDrifts {
 		t.Fatalf("put back at %v, want %d times in a period", reverts, maxDrifts)
 	}
@@ -94,7 +95,7 @@ func TestAFightIsGivenUpAndTakenUpAgain(t *testing.T) {
 			t.Errorf("put back again after %v, want at least %v", waited, driftPause<<(i-1))
 		}
 	}
-	if _, reverts = fight(Drift{Object: web(), Fields: []string{"x"}}, DriftRevert, noon().Add(3*driftPeriod)); len(reverts) != 3*maxDrifts {
+	if reverts = fight(Drift{Object: web(), Fields: []string{"x"}}, DriftRevert, noon().Add(3*driftPeriod)); len(reverts) != 3*maxDrifts {
 		t.Errorf("put back %d times in three periods, want %d", len(reverts), 3*maxDrifts)
 	}
 }

@@ -14,13 +14,13 @@ func TestDriftIsPutBackAndOnRecord(t *testing.T) {
 		w := newWorld(t)
 		v1 := push(1, 0, 1)
 		w.deploys(t, v1)
-		w.edit("web", "nginx")
+		w.edit("nginx")
 		before := w.now()
 		w.run()
 		if got := w.live["web"]; got != v1.image() {
 			t.Errorf("got image %s, want the release's", got)
 		}
-		records := w.drifts(1)
+		records := w.drifts()
 		if len(records) != 1 || records[0].By != "kubectl-edit" || records[0].Action != DriftReverted || records[0].Times != 1 {
 			t.Fatalf("got %v on record, want one edit by kubectl-edit, put back", records)
 		}
@@ -45,16 +45,16 @@ func TestDriftIsOnlyReportedWherePolicySaysSo(t *testing.T) {
 		w.app.Environments[0].Drift = DriftReport
 		v1 := push(1, 0, 1)
 		w.deploys(t, v1)
-		w.edit("web", "nginx")
+		w.edit("nginx")
 		for range 3 { // restarts report it once
 			w.run()
 		}
-		if records := w.drifts(1); len(records) != 1 || records[0].Action != DriftReported || records[0].Times != 1 || w.live["web"] != "nginx" {
+		if records := w.drifts(); len(records) != 1 || records[0].Action != DriftReported || records[0].Times != 1 || w.live["web"] != "nginx" {
 			t.Fatalf("got %v on record and %s live, want one edit, reported", records, w.live["web"])
 		}
-		w.edit("web", "caddy")
+		w.edit("caddy")
 		w.run()
-		if records := w.drifts(1); len(records) != 2 {
+		if records := w.drifts(); len(records) != 2 {
 			t.Errorf("got %v on record, want another edit", records)
 		}
 		w.runUntil(w.now().Add(settled), func() { // the platform owner thinks better of it
@@ -76,21 +76,21 @@ func TestADriftThatComesBackAtOnceIsGivenUp(t *testing.T) {
 		w := newWorld(t)
 		w.deploys(t, push(1, 0, 1))
 		w.rival = "argo"
-		w.edit("web", "argo")
+		w.edit("argo")
 		w.runUntil(w.now().Add(driftPeriod-time.Minute), nil)
-		records := w.drifts(1)
+		records := w.drifts()
 		if len(w.reverted) != maxDrifts || len(records) != 1 || records[0].Action != DriftGivenUp {
 			t.Fatalf("put back %d times, on record %v; want %d times and given up", len(w.reverted), records, maxDrifts)
 		}
 		calls := w.calls
-		w.edit("web", "argo 2")
+		w.edit("argo 2")
 		w.runUntil(records[0].Until.Add(-time.Second), nil)
 		if looked := w.calls - calls; looked > 8 {
 			t.Errorf("looked at it %d times after giving up", looked)
 		}
 		w.rival = ""
 		w.runUntil(records[0].Until.Add(settled), nil)
-		if records := w.drifts(1); w.live["web"] != push(1, 0, 1).image() || records[len(records)-1].Action != DriftReverted {
+		if records := w.drifts(); w.live["web"] != push(1, 0, 1).image() || records[len(records)-1].Action != DriftReverted {
 			t.Errorf("got %s live and %v on record after the rival has gone, want it put back", w.live["web"], records)
 		}
 	})
@@ -105,7 +105,7 @@ func TestANewReleaseDoesNotWaitForALookAtDrift(t *testing.T) {
 			<-ctx.Done()
 			return ctx.Err()
 		}
-		w.edit("web", "nginx")
+		w.edit("nginx")
 		v2 := push(2, 2, 3)
 		w.runUntil(w.now().Add(settled), func() {
 			time.Sleep(settled / 4)
@@ -125,9 +125,9 @@ func TestDriftWithADeathInEveryCall(t *testing.T) {
 		w.broken[v2.image()] = true
 		for _, step := range []func(){
 			func() { w.publish(t, v1) },
-			func() { w.edit("web", "nginx") },
+			func() { w.edit("nginx") },
 			func() { w.publish(t, v2) }, // is rolled back
-			func() { w.edit("web", "caddy") },
+			func() { w.edit("caddy") },
 		} {
 			step()
 			w.run()
@@ -142,7 +142,7 @@ func TestDriftWithADeathInEveryCall(t *testing.T) {
 		if got := w.live["web"]; got != v1.image() {
 			t.Errorf("got image %s, want the good release's", got)
 		}
-		records := w.drifts(1)
+		records := w.drifts()
 		if len(records) != 2 || records[0].Fields[0] != "image: nginx" || records[1].Fields[0] != "image: caddy" {
 			t.Errorf("got %v on record, want both edits once, on the release that serves", records)
 		}

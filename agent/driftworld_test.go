@@ -5,11 +5,11 @@ import (
 	"slices"
 )
 
-// edit is what a stranger does to an object of the app, and the watch tells.
-func (w *world) edit(name, image string) {
+// edit is what a stranger does to a Deployment of the app, and the watch tells.
+func (w *world) edit(image string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.live[name] = image
+	w.live["web"] = image
 	w.changed <- Line{App: w.app.Name, Environment: "production"}
 }
 
@@ -51,11 +51,11 @@ func (w *world) Settle(ctx context.Context, r Release, revert, reported []Object
 	})
 }
 
-// drifts are the records of a release.
-func (w *world) drifts(number int) []DriftRecord {
+// drifts are the records of the first release.
+func (w *world) drifts() []DriftRecord {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	i := slices.IndexFunc(w.releases, func(r Release) bool { return r.Number == number })
+	i := slices.IndexFunc(w.releases, func(r Release) bool { return r.Number == 1 })
 	if i < 0 {
 		return nil
 	}

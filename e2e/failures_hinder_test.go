@@ -230,7 +230,7 @@ func childOf(file, name string) int {
 	if err != nil {
 		return 0 // the thread has ended
 	}
-	for _, child := range strings.Fields(string(children)) {
+	for child := range strings.FieldsSeq(string(children)) {
 		command, err := os.ReadFile(filepath.Join("/proc", child, "cmdline"))
 		if pid, _ := strconv.Atoi(child); err == nil && strings.HasPrefix(string(command), name+"\x00") {
 			return pid

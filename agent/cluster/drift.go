@@ -100,9 +100,9 @@ func (c *Client) examine(ctx context.Context, p plan, o agent.Object) (*agent.Dr
 			}
 		}
 		drift.Fields = []string{"changed"}
-		if err := madeByUs(o, live, u.GetLabels()); err != nil {
-			drift.Fields, drift.Refused = []string{"replaced"}, err.Message
-			return drift, nil
+		if strange := madeByUs(o, live, u.GetLabels()); strange != nil {
+			drift.Fields, drift.Refused = []string{"replaced"}, strange.Message
+			return drift, nil //nolint:nilerr // because the refusal is what the drift tells
 		}
 	}
 	dry, err := c.send(ctx, u, true)

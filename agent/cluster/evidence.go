@@ -79,7 +79,22 @@ func (c *Client) eventsOf(ctx context.Context, o agent.Object) ([]corev1.Event, 
 	return list.Items, nil
 }
 
-func compareEvents(a, b corev1.Event) int { return eventTime(a).Compare(eventTime(b)) }
+// compareEvents puts events in the order in which they happened.
+//
+// Most times are whole seconds, and the scheduler's are not: within one second
+// the order is that in which they began.
+func compareEvents(a, b corev1.Event) int {
+	second := func(t time.Time) time.Time { return t.Truncate(time.Second) }
+	return cmp.Or(second(eventTime(a)).Compare(second(eventTime(b))), second(firstTime(a)).Compare(second(firstTime(b))))
+}
+
+// firstTime is when an event happened first.
+func firstTime(e corev1.Event) time.Time {
+	if e.FirstTimestamp.IsZero() {
+		return e.CreationTimestamp.Time
+	}
+	return e.FirstTimestamp.Time
+}
 
 // eventEvidence is what the agent's rules see of events.
 func eventEvidence(events []corev1.Event) []agent.Event {
