@@ -188,7 +188,7 @@ func TestAWriteIsAskedForInItsLastMoment(t *testing.T) {
 				f := &fake{}
 				f.answer = func(n int, r seen, req *http.Request) (int, http.Header, string) {
 					if r.method == http.MethodPatch {
-						return first, nil, "{}"
+						return first, nil, `{"id": 7}`
 					}
 					return accounts(n, r, req)
 				}
