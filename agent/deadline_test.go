@@ -182,7 +182,12 @@ func TestAPredeployIsNotTooSlowByTwoClocks(t *testing.T) {
 	if got := JudgePredeploy(spec.Task{}, o, begun, after(time.Minute)); got.Done {
 		t.Errorf("after a minute: got %+v, want to wait", got)
 	}
-	if got := JudgePredeploy(spec.Task{}, o, begun, after(spec.DefaultTaskTimeout+deadlineLateness)); got.Cause == nil {
+	late := after(spec.DefaultTaskTimeout + deadlineLateness)
+	if got := JudgePredeploy(spec.Task{}, o, begun, late); got.Cause == nil {
 		t.Errorf("after its timeout: got %+v, want it failed", got)
+	}
+	begun.Note(o, late)
+	if got := JudgePredeploy(spec.Task{}, o, begun, late); got.Done || !got.Recheck.Equal(late.Add(uncertainFor)) {
+		t.Errorf("at the first look of another agent: got %+v, want another look after %s", got, uncertainFor)
 	}
 }

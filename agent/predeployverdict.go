@@ -24,10 +24,14 @@ type Sightings struct {
 	Started time.Time // the Job was made
 	Quiet   time.Time // since then the cluster shows no pod of it; zero: it shows one
 	Failing time.Time // since then the Job fails; zero: it does not
+	Looked  time.Time // the first look of this agent
 }
 
 // Note keeps the moments in step with an observation of now.
 func (s *Sightings) Note(o PredeployObservation, now time.Time) {
+	if s.Looked.IsZero() {
+		s.Looked = now
+	}
 	s.Quiet = since(s.Quiet, o.Missing || len(o.Pods) == 0, now)
 	s.Failing = since(s.Failing, o.failing(), now)
 }
@@ -68,7 +72,7 @@ func JudgePredeploy(task spec.Task, o PredeployObservation, since Sightings, now
 		cause = t.predeployEnd(task, o, since)
 	default:
 		if cause = t.neverStarted(o, since); cause == nil {
-			cause = t.overdue(task, o)
+			cause = t.overdue(task, o, since)
 		}
 	}
 	if cause == nil {
@@ -170,9 +174,10 @@ func (t trial) predeployEnd(task spec.Task, o PredeployObservation, since Sighti
 }
 
 // overdue is the cause of a command that nobody ends though its time is over.
-func (t trial) overdue(task spec.Task, o PredeployObservation) *Cause {
-	begun := later(o.StartedAt, t.since) // by two clocks: the later one is never too early
-	if t.waitUntil(begun.Add(task.Limit() + deadlineLateness)) {
+func (t trial) overdue(task spec.Task, o PredeployObservation, since Sightings) *Cause {
+	begun := later(o.StartedAt, t.since)     // by two clocks: the later one is never too early
+	enough := since.Looked.Add(uncertainFor) // at the first look the clock may have been set meanwhile
+	if t.waitUntil(later(begun.Add(task.Limit()+deadlineLateness), enough)) {
 		return nil
 	}
 	return t.tooLong(task, o)

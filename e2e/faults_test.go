@@ -225,12 +225,26 @@ func skew(least, most time.Duration) func(context.Context, *chaos) (func(context
 		last := 3*time.Second + time.Duration(c.random.Int64N(int64(5*time.Second)))
 		file := filepath.Join(c.folder, "skew")
 		c.clockWrong.Store(true)
+		c.undecided()
 		return func(context.Context) (bool, error) {
 			time.Sleep(last)
 			err := os.Remove(file)
 			c.clockWrong.Store(false)
 			return true, err
 		}, replaceFile(file, by.String())
+	}
+}
+
+// undecided notes what the agents have yet to see: they may see it by a wrong clock.
+func (c *chaos) undecided() {
+	for _, l := range c.team.lines {
+		for _, p := range l.pushes {
+			_, admitted := c.ledger.releaseOf(p)
+			_, refused := c.ledger.refusalOf(p)
+			if !admitted && !refused {
+				c.note(p)
+			}
+		}
 	}
 }
 
