@@ -41,7 +41,7 @@ type way struct {
 // old one too, the content of the secret included.
 func BenchmarkRollback(b *testing.B) {
 	l := newLab(b)
-	l.secrets = map[string]string{"LOGIN": "k8s://" + secretName + "/password"}
+	l.secrets = map[string]string{"LOGIN": "k8s://" + secretName + "#password"}
 	program := buildProgram(b)
 	for _, w := range []way{
 		{"re-run", func(ctx context.Context, l *lab, run int64, _ int) error {
