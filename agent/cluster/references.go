@@ -170,7 +170,7 @@ func (s *namespaceSecrets) Read(ctx context.Context, namespace string, ref spec.
 		case apierrors.IsNotFound(err):
 			return "", missing("there is no Secret %q in namespace %q: kubectl -n %s create secret generic %s --from-literal=%s=VALUE",
 				ref.Name, namespace, namespace, ref.Name, ref.Key)
-		case apierrors.IsForbidden(err):
+		case apierrors.IsForbidden(err) && !rolesUnread(err):
 			return "", missing("the agent may not read Secret %q in namespace %q: ask the platform owner", ref.Name, namespace)
 		case err != nil:
 			return "", err

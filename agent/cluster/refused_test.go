@@ -41,6 +41,24 @@ func answered(t *testing.T, answer http.HandlerFunc) *Client {
 	return c
 }
 
+// TestAnAPIServerThatHasNotReadItsRolesRefusesNothing is about one that has just
+// started: what it forbids then it allows a moment later.
+func TestAnAPIServerThatHasNotReadItsRolesRefusesNothing(t *testing.T) {
+	t.Parallel()
+	at := agent.Object{Kind: "NetworkPolicy", Name: "shop-web"}
+	policies := schema.GroupResource{Group: "networking.k8s.io", Resource: "networkpolicies"}
+	for why, want := range map[string]bool{
+		`User "system:serviceaccount:inhaul:inhaul-agent" cannot patch resource "networkpolicies": RBAC: [clusterrole.rbac.authorization.k8s.io "system:discovery" not found, clusterrole.rbac.authorization.k8s.io "inhaul-agent" not found]`: false,
+		`User "system:serviceaccount:inhaul:inhaul-agent" cannot patch resource "networkpolicies" in API group "networking.k8s.io"`:                                                                                                            true,
+		"exceeded quota: small, requested: pods=1": true,
+	} {
+		err := (&Client{}).rejected(at, apierrors.NewForbidden(policies, at.Name, errors.New(why)), func(s string) string { return s })
+		if rejected := (*agent.Rejected)(nil); errors.As(err, &rejected) != want {
+			t.Errorf("%s: got %v, want a refusal: %t", why, err, want)
+		}
+	}
+}
+
 // TestPruneLeavesOthersObjectsAlone is about an inventory that names what its
 // release was refused, because somebody else has it.
 func TestPruneLeavesOthersObjectsAlone(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -146,11 +147,20 @@ func (c *Client) rejected(at agent.Object, err error, scrub func(string) string)
 	switch {
 	case errors.As(err, &known):
 		return known
-	case apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
+	case apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause), rolesUnread(err):
 	case errors.As(err, &status) && refusal(int(status.Status().Code)):
 		return &agent.Rejected{Object: at, Message: cut(redact(scrub(status.Status().Message)), maxRejection)}
 	}
 	return fmt.Errorf("trying %s %s: %w", at.Kind, at.Name, err)
+}
+
+// rolesUnread reports whether the API server has forbidden something because it
+// does not find the roles that are bound: one that has just started answers before
+// it has read them.
+//
+// https://github.com/kubernetes/kubernetes/blob/v1.36.0/plugin/pkg/auth/authorizer/rbac/rbac.go
+func rolesUnread(err error) bool {
+	return apierrors.IsForbidden(err) && strings.Contains(err.Error(), "RBAC: ") && strings.Contains(err.Error(), "not found")
 }
 
 // refusal reports whether an HTTP status means that the object itself is not

@@ -27,7 +27,7 @@ func (c Config) box(name string, flags ...string) Component {
 // ready and all are launched.
 func (c Config) Start(ctx context.Context, launch Launch) error {
 	first := []Component{c.etcd(), c.APIServer()}
-	second := []Component{c.controllerManager(), c.scheduler()}
+	second := []Component{c.ControllerManager(), c.scheduler()}
 	if c.Lab.Mode == layout.Real {
 		first = append([]Component{c.containerd()}, first...)
 		second = append(second, c.kubelet(), c.kubeProxy())
@@ -102,7 +102,8 @@ func APIHosts() []string {
 	}
 }
 
-func (c Config) controllerManager() Component {
+// ControllerManager is the controller manager as a component.
+func (c Config) ControllerManager() Component {
 	return c.box("kube-controller-manager", "--kubeconfig", c.Lab.Path("kubeconfig", "kube-controller-manager"),
 		"--secure-port", "0", "--leader-elect=false", "--use-service-account-credentials",
 		"--service-account-private-key-file", c.Lab.Path("certs", "service-account.key"),

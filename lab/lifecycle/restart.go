@@ -12,12 +12,14 @@ import (
 	"github.com/inhaul/inhaul/lab/process"
 )
 
-// APIServer is the one program that Restart restarts.
+// APIServer is the program that Restart restarts.
 const APIServer = "kube-apiserver"
 
 // Restart kills the API server of the lab in dir, with SIGKILL, leaves it down
-// for a while, and returns when a new one is ready. On simulated nodes only: in
-// mode real its process ID means nothing outside of the node.
+// for a while, and returns when a new one is ready. The controller manager starts
+// anew then, as one that has lost its own lease does: an old one was seen to wait
+// for versions that the new API server does not show it. On simulated nodes only:
+// in mode real a process ID means nothing outside of the node.
 func Restart(ctx context.Context, dir string, down time.Duration) error {
 	unlock, err := Lock(dir)
 	if err != nil {
@@ -45,8 +47,11 @@ func Restart(ctx context.Context, dir string, down time.Duration) error {
 	case <-time.After(down):
 	case <-ctx.Done(): // it comes back all the same: a lab without it is none
 	}
-	c := cluster.Config{Lab: lab}.APIServer()
-	p, err := table.Start(process.Spec{Name: c.Name, Path: c.Path, Args: c.Args, Log: lab.Log(c.Name), Gentle: c.Gentle})
+	start := func(c cluster.Component) (*process.Process, error) {
+		return table.Start(process.Spec{Name: c.Name, Path: c.Path, Args: c.Args, Log: lab.Log(c.Name), Gentle: c.Gentle})
+	}
+	config := cluster.Config{Lab: lab}
+	p, err := start(config.APIServer())
 	if err != nil {
 		return err
 	}
@@ -59,5 +64,10 @@ func Restart(ctx context.Context, dir string, down time.Duration) error {
 	if err := api.WaitReady(ctx); err != nil {
 		return fmt.Errorf("%w; the end of %s:\n%s", err, p.Log, process.Tail(p.Log))
 	}
-	return nil
+	manager := config.ControllerManager()
+	if err := table.Stop(ctx, true, manager.Name); err != nil {
+		return err
+	}
+	_, err = start(manager)
+	return err
 }
