@@ -158,7 +158,7 @@ func (c *Client) rejected(at agent.Object, err error, scrub func(string) string)
 // does not find the roles that are bound: one that has just started answers before
 // it has read them.
 //
-// https://github.com/kubernetes/kubernetes/blob/v1.36.0/plugin/pkg/auth/authorizer/rbac/rbac.go
+// https://github.com/kubernetes/kubernetes/blob/v1.37.0/plugin/pkg/auth/authorizer/rbac/rbac.go
 func rolesUnread(err error) bool {
 	return apierrors.IsForbidden(err) && strings.Contains(err.Error(), "RBAC: ") && strings.Contains(err.Error(), "not found")
 }
