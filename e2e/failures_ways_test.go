@@ -18,7 +18,7 @@ const (
 	atOnce         = 5 * time.Second
 	certainEnd     = 35 * time.Second // the kubelet waits 10 s before it starts a container again
 	noNode         = 30 * time.Second
-	noProgress     = 35 * time.Second // Kubernetes says nothing at all: there is only its silence
+	noProgress     = 95 * time.Second // Kubernetes says nothing at all, and a controller that lost the API server has its time
 	quickHealth    = 20 * time.Second // of the services that are never ready, so that a row is short
 	quicklyUnwell  = quickHealth + atOnce
 	defaultHealth  = spec.DefaultHealthTimeout
