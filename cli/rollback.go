@@ -88,15 +88,19 @@ func (o rollbackCommand) check() error {
 	return nil
 }
 
-// flags are those by which another command finds the same cluster.
+// flags are those by which another command finds the same cluster, and in it the agent.
 func (o rollbackCommand) flags(c Commands) string {
+	if o.Cluster.Namespace == c.agentNamespace() {
+		return o.clusterFlags()
+	}
+	return o.clusterFlags() + " --namespace " + shellWord(o.Cluster.Namespace)
+}
+
+// clusterFlags are those that kubectl knows too.
+func (o rollbackCommand) clusterFlags() string {
 	var flags strings.Builder
-	for _, f := range []struct{ name, value, standard string }{
-		{"kubeconfig", o.Cluster.Kubeconfig, ""},
-		{"context", o.Cluster.Context, ""},
-		{"namespace", o.Cluster.Namespace, c.agentNamespace()},
-	} {
-		if f.value != f.standard {
+	for _, f := range []struct{ name, value string }{{"kubeconfig", o.Cluster.Kubeconfig}, {"context", o.Cluster.Context}} {
+		if f.value != "" {
 			fmt.Fprintf(&flags, " --%s %s", f.name, shellWord(f.value))
 		}
 	}
