@@ -16,7 +16,7 @@ type rollbackCommand struct {
 	App         string        `arg:"" help:"The app."`
 	Environment string        `short:"e" default:"production" placeholder:"NAME" help:"The environment (default production)."`
 	To          string        `default:"previous" placeholder:"previous|N|COMMIT" help:"What to bring back: what ran before (the default), a release by its number, or the newest of a commit."`
-	Reason      string        `placeholder:"TEXT" help:"Why, for the record and the check; at most 512 characters."`
+	Reason      string        `placeholder:"TEXT" help:"Why, for the record and the check, which whoever sees the repository can read; at most 512 characters."`
 	Wait        bool          `negatable:"" default:"true" help:"Wait for the verdict (the default)."`
 	Timeout     time.Duration `default:"5m" placeholder:"DURATION" help:"How long to wait (default 5m)."`
 
@@ -30,7 +30,8 @@ node. The app's configuration of that release comes back too. What was pushed be
 being built does not undo it; the next push does.
 
 Kubernetes decides who may: the ClusterRole inhaul-rollback, bound in the namespace of the
-environment. Who asked is recorded under the name by which the API server knows you.
+environment. Who asked is recorded under the name by which the API server knows you. The check on
+the commit shows that name and the reason: of a public repository, to everybody.
 
 Examples:
 
