@@ -22,7 +22,9 @@ type Question struct {
 	Container string // whose log is wanted; empty: none
 }
 
-// Evidence is what the cluster tells when it is asked.
+// Evidence is what the cluster tells when it is asked. A cause may quote all of
+// it: it has no value of a Secret of the app, and neither log nor messages if
+// those are unknown.
 type Evidence struct {
 	Events  []Event // of the object, oldest first, redacted
 	Log     string  // the last lines of the container, redacted

@@ -16,7 +16,7 @@ type rollbackCommand struct {
 	App         string        `arg:"" help:"The app."`
 	Environment string        `short:"e" default:"production" placeholder:"NAME" help:"The environment (default production)."`
 	To          string        `default:"previous" placeholder:"previous|N|COMMIT" help:"What to bring back: what ran before (the default), a release by its number, or the newest of a commit."`
-	Reason      string        `placeholder:"TEXT" help:"Why, for the record and the check; at most 512 characters."`
+	Reason      string        `placeholder:"TEXT" help:"Why, for the record and the check, which whoever sees the repository can read; at most 512 characters."`
 	Wait        bool          `negatable:"" default:"true" help:"Wait for the verdict (the default)."`
 	Timeout     time.Duration `default:"5m" placeholder:"DURATION" help:"How long to wait (default 5m)."`
 
@@ -30,7 +30,8 @@ node. The app's configuration of that release comes back too. What was pushed be
 being built does not undo it; the next push does.
 
 Kubernetes decides who may: the ClusterRole inhaul-rollback, bound in the namespace of the
-environment. Who asked is recorded under the name by which the API server knows you.
+environment. Who asked is recorded under the name by which the API server knows you. The check on
+the commit shows that name and the reason: of a public repository, to everybody.
 
 Examples:
 
@@ -88,15 +89,19 @@ func (o rollbackCommand) check() error {
 	return nil
 }
 
-// flags are those by which another command finds the same cluster.
+// flags are those by which another command finds the same cluster, and in it the agent.
 func (o rollbackCommand) flags(c Commands) string {
+	if o.Cluster.Namespace == c.agentNamespace() {
+		return o.clusterFlags()
+	}
+	return o.clusterFlags() + " --namespace " + shellWord(o.Cluster.Namespace)
+}
+
+// clusterFlags are those that kubectl knows too.
+func (o rollbackCommand) clusterFlags() string {
 	var flags strings.Builder
-	for _, f := range []struct{ name, value, standard string }{
-		{"kubeconfig", o.Cluster.Kubeconfig, ""},
-		{"context", o.Cluster.Context, ""},
-		{"namespace", o.Cluster.Namespace, c.agentNamespace()},
-	} {
-		if f.value != f.standard {
+	for _, f := range []struct{ name, value string }{{"kubeconfig", o.Cluster.Kubeconfig}, {"context", o.Cluster.Context}} {
+		if f.value != "" {
 			fmt.Fprintf(&flags, " --%s %s", f.name, shellWord(f.value))
 		}
 	}

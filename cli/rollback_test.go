@@ -176,6 +176,12 @@ func TestRollbackThatDoesNotGoLive(t *testing.T) {
 			"inhaul: the rollback failed: release 13 is not live, and release 11 serves as before\n  why:  web: it crashed\n        | boom\n        | bang\n  next: read the log\n",
 		},
 		{
+			"failed without a cause", then(map[string]string{"rollback": admitted, "release": `{"status": {"phase": "Failed", "message": "somebody knows"}}`}),
+			[]string{"--context", "a b", "--namespace", "tools"},
+			1,
+			"inhaul: the rollback failed: release 13 is not live\n  why:  somebody knows\n  next: kubectl --context 'a b' -n shop-live describe release shop-13\n",
+		},
+		{
 			"superseded", then(map[string]string{"rollback": admitted, "release": `{"status": {"phase": "Superseded", "message": "Superseded by abc1234"}}`}), nil, 1,
 			"inhaul: release 13 is not live: a newer one took its place\n  why:  Superseded by abc1234\n",
 		},
@@ -184,6 +190,12 @@ func TestRollbackThatDoesNotGoLive(t *testing.T) {
 			[]string{"--timeout", "3s"},
 			1,
 			"inhaul: there is no verdict after 3s\n  why:  the agent has not taken rollback shop-x in namespace shop-live\n  next: does the agent run? kubectl -n inhaul get pods",
+		},
+		{
+			"no end, of an agent elsewhere", then(map[string]string{"rollback": admitted, "release": rolling}),
+			[]string{"--context", "a b", "--namespace", "tools"},
+			1,
+			"inhaul releases shop --environment production --context 'a b' --namespace tools\n",
 		},
 		{
 			"no end", then(map[string]string{"rollback": admitted, "release": rolling}), nil, 1,

@@ -83,9 +83,10 @@ func (w *watch) live(r record) error {
 
 // failed tells why the release failed, what serves now, and what to do next.
 func (w *watch) failed(r record) error {
-	why, next := []string{visible(r.Status.Message)}, "kubectl describe release"
+	why := []string{visible(r.Status.Message)}
+	next := fmt.Sprintf("kubectl%s -n %s describe release %s-%d", w.options.clusterFlags(), shellWord(w.place.namespace), w.place.app, w.release)
 	if cause := r.Status.Cause; cause != nil {
-		why, next = []string{visible(cause.Message)}, visible(cause.Next)
+		why, next = []string{visible(cause.Message)}, cmp.Or(visible(cause.Next), next)
 		for line := range strings.Lines(cause.Log) {
 			why = append(why, "| "+visible(strings.TrimRight(line, "\n")))
 		}

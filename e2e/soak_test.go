@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/inhaul/inhaul/internal/metrics"
 )
 
 const (
@@ -25,19 +27,39 @@ const (
 	// soakFill is how long the agent still has more to remember with every release:
 	// until the history is full, and releases are old enough to be forgotten.
 	soakFill = 7 * time.Minute
-	// soakSlack is growth that is no leak: Go gives memory back when it likes.
-	soakSlack = 6 << 20 // bytes
+	// What grows by less is no leak: Go gives memory back when it likes, and a release
+	// that is under way has goroutines of its own.
+	soakSlack      = 6 << 20 // bytes
+	soakGoroutines = 30
 )
 
-// sample is the agent's memory at a moment, in bytes; no heap is NaN.
+// sample is the agent's size at a moment.
 type sample struct {
-	at        time.Duration // since the beginning
-	rss, heap float64
+	at         time.Duration // since the beginning
+	rss, heap  float64       // bytes
+	goroutines float64
+}
+
+// quantity is something of a sample that must not grow for good.
+type quantity struct {
+	name  string
+	of    func(sample) float64
+	unit  float64 // in which it is told
+	slack float64 // growth that is none
+}
+
+func quantities() []quantity {
+	const mib = 1 << 20
+	return []quantity{
+		{"MiB RSS", func(s sample) float64 { return s.rss }, mib, soakSlack},
+		{"MiB heap", func(s sample) float64 { return s.heap }, mib, soakSlack},
+		{"goroutines", func(s sample) float64 { return s.goroutines }, 1, soakGoroutines},
+	}
 }
 
 // TestSoak releases without a pause, until the history is full and releases are
-// trimmed as fast as they come, and fails if the agent's memory clearly grows from
-// then on.
+// trimmed as fast as they come, and fails if the agent's memory, its heap or the
+// number of its goroutines clearly grows from then on.
 func TestSoak(t *testing.T) {
 	minutes := size("INHAUL_SOAK")
 	if minutes == 0 {
@@ -78,39 +100,33 @@ func TestSoak(t *testing.T) {
 	}
 	t.Logf("%d releases in %s, %d kept; %s", number, time.Since(began).Round(time.Second), kept, l.phases())
 	full := slices.DeleteFunc(slices.Clone(samples), func(s sample) bool { return s.at < min(soakFill, last/3) })
-	t.Logf("from the start: RSS %s", trendOf(samples, func(s sample) float64 { return s.rss }))
-	rss := trendOf(full, func(s sample) float64 { return s.rss })
-	t.Logf("with a full history: RSS %s", rss)
-	if rss.grows() {
-		t.Errorf("the agent's memory grows: %s", rss)
-	}
-	if math.IsNaN(full[len(full)-1].heap) {
-		t.Log("the agent tells nothing of its heap")
-		return
-	}
-	heap := trendOf(full, func(s sample) float64 { return s.heap })
-	t.Logf("with a full history: heap %s", heap)
-	if heap.grows() {
-		t.Errorf("the agent's heap grows: %s", heap)
+	for _, q := range quantities() {
+		t.Logf("from the start: %s", trendOf(samples, q))
+		tr := trendOf(full, q)
+		t.Logf("with a full history: %s", tr)
+		if tr.grows() {
+			t.Errorf("the agent grows: %s", tr)
+		}
 	}
 }
 
 // trend compares the first third of samples with the last.
 type trend struct {
-	first, last float64 // medians, bytes
-	noise       float64 // median distance from the median of the own third, bytes
-	slope       float64 // of the straight line through all, bytes an hour
+	quantity
+	first, last float64 // medians
+	noise       float64 // median distance from the median of the own third
+	slope       float64 // of the straight line through all, an hour
 	n           int
 }
 
-func trendOf(samples []sample, of func(sample) float64) trend {
+func trendOf(samples []sample, q quantity) trend {
 	var all []float64
 	for _, s := range samples {
-		all = append(all, of(s))
+		all = append(all, q.of(s))
 	}
 	third := max(len(all)/3, 1)
 	first, last := all[:third], all[len(all)-third:]
-	tr := trend{first: median(first), last: median(last), n: len(all)}
+	tr := trend{quantity: q, first: median(first), last: median(last), n: len(all)}
 	var distances []float64
 	for _, v := range first {
 		distances = append(distances, math.Abs(v-tr.first))
@@ -132,16 +148,16 @@ func trendOf(samples []sample, of func(sample) float64) trend {
 // grows reports whether the last third is above the first by more than noise and
 // a garbage collector explain.
 func (tr trend) grows() bool {
-	return tr.last-tr.first > max(soakSlack, tr.first/5, 5*tr.noise)
+	return tr.last-tr.first > max(tr.slack, tr.first/5, 5*tr.noise)
 }
 
 func (tr trend) String() string {
-	const mib = 1 << 20
-	return fmt.Sprintf("%.1f MiB in the first third, %.1f MiB in the last (noise %.1f MiB, %+.1f MiB an hour, %d samples)",
-		tr.first/mib, tr.last/mib, tr.noise/mib, tr.slope/mib, tr.n)
+	return fmt.Sprintf("%.1f %s in the first third, %.1f in the last (noise %.1f, %+.1f an hour, %d samples)",
+		tr.first/tr.unit, tr.name, tr.last/tr.unit, tr.noise/tr.unit, tr.slope/tr.unit, tr.n)
 }
 
-// memory looks at the one agent.
+// memory looks at the one agent. It is an error if the agent does not tell all of
+// its size: what is not looked at may grow.
 func (tm *team) memory(ctx context.Context) (sample, error) {
 	status, err := tm.run(ctx, "agent", "status")
 	if err != nil {
@@ -155,26 +171,43 @@ func (tm *team) memory(ctx context.Context) (sample, error) {
 	if err != nil {
 		return sample{}, err
 	}
-	kib := value(string(proc), "VmRSS:")
-	return sample{rss: kib * 1024, heap: heapOf(ctx, fields[2])}, nil
+	text, err := metricsOf(ctx, fields[2])
+	if err != nil {
+		return sample{}, fmt.Errorf("reading the agent's metrics: %w", err)
+	}
+	return sized(string(proc), text)
 }
 
-// heapOf is what the agent's metrics say of its heap, NaN if nothing.
-func heapOf(ctx context.Context, address string) float64 {
+// sized is the sample in what the kernel and the agent say.
+func sized(proc, told string) (sample, error) {
+	s := sample{
+		rss:        value(proc, "VmRSS:") * 1024,
+		heap:       value(told, "go_memstats_heap_inuse_bytes "),
+		goroutines: value(told, "go_goroutines "),
+	}
+	for _, q := range quantities() {
+		if math.IsNaN(q.of(s)) {
+			return sample{}, fmt.Errorf("the agent does not tell its %s", q.name)
+		}
+	}
+	return s, nil
+}
+
+func metricsOf(ctx context.Context, address string) (string, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/metrics", http.NoBody)
 	if err != nil {
-		return math.NaN()
+		return "", err
 	}
 	response, err := (&http.Client{Timeout: adminTimeout}).Do(request)
 	if err != nil {
-		return math.NaN()
+		return "", err
 	}
 	defer response.Body.Close() //nolint:errcheck // only read from
-	text, err := io.ReadAll(io.LimitReader(response.Body, 4<<20))
-	if err != nil || response.StatusCode != http.StatusOK {
-		return math.NaN()
+	if response.StatusCode != http.StatusOK {
+		return "", fmt.Errorf("got %s, want 200", response.Status)
 	}
-	return value(string(text), "go_memstats_heap_inuse_bytes ")
+	text, err := io.ReadAll(io.LimitReader(response.Body, 4<<20))
+	return string(text), err
 }
 
 // value is the number behind a name at the beginning of a line, NaN without one.
@@ -204,13 +237,32 @@ func TestATrendTellsALeakFromNoise(t *testing.T) {
 		"a leak of 1 MiB a minute":     {func(i int) float64 { return 40*mib + float64(i)*mib/6 }, true},
 		"a leak under the teeth of it": {func(i int) float64 { return float64(40+i%3)*mib + float64(i)*mib/5 }, true},
 	} {
-		var samples []sample
-		for i := range 90 {
-			samples = append(samples, sample{at: time.Duration(i) * sampleEvery, rss: row.at(i)})
+		for _, q := range quantities() {
+			var samples []sample
+			for i := range 90 {
+				v := row.at(i)
+				samples = append(samples, sample{at: time.Duration(i) * sampleEvery, rss: v, heap: v, goroutines: v / mib * 5}) // 200 of them
+			}
+			if tr := trendOf(samples, q); tr.grows() != row.want {
+				t.Errorf("%s: got grows %t, want %t: %s", name, tr.grows(), row.want, tr)
+			}
 		}
-		tr := trendOf(samples, func(s sample) float64 { return s.rss })
-		if tr.grows() != row.want {
-			t.Errorf("%s: got grows %t, want %t: %s", name, tr.grows(), row.want, tr)
+	}
+}
+
+func TestAnAgentThatDoesNotTellItsSizeIsNotMeasured(t *testing.T) {
+	t.Parallel()
+	const proc = "VmHWM:\t 9 kB\nVmRSS:\t 40 kB\n"
+	var text strings.Builder
+	if err := metrics.New(metrics.Config{}).Write(&text); err != nil {
+		t.Fatal(err)
+	}
+	if s, err := sized(proc, text.String()); err != nil || s.rss != 40*1024 || s.heap < 1 || s.goroutines < 1 {
+		t.Errorf("got %+v, %v", s, err)
+	}
+	for _, missing := range []string{"go_memstats_heap_inuse_bytes", "go_goroutines"} {
+		if _, err := sized(proc, strings.ReplaceAll(text.String(), missing, "x")); err == nil {
+			t.Errorf("got a sample of an agent without %s", missing)
 		}
 	}
 }

@@ -156,16 +156,6 @@ func (c *Client) Start(ctx context.Context) error {
 	return group.Wait()
 }
 
-// Synced reports whether every cache has been filled.
-func (c *Client) Synced() bool {
-	for _, informer := range c.informers {
-		if !informer.HasSynced() {
-			return false
-		}
-	}
-	return true
-}
-
 // WaitSynced returns when every cache has been filled.
 func (c *Client) WaitSynced(ctx context.Context) error {
 	var synced []cache.InformerSynced

@@ -30,6 +30,7 @@ const deletedField = "deleted"
 // change. What turns out to be as it should be is not looked at again until
 // somebody touches it again.
 func (c *Client) Drifted(ctx context.Context, r agent.Release, policy agent.DriftPolicy, leave func(agent.Object) bool) ([]agent.Drift, error) {
+	defer c.forgetIfDeleted(r, c.releaseResource(r))
 	touched := c.touched(r, policy, leave)
 	if len(touched) == 0 || c.readable(r) != nil {
 		return nil, nil
@@ -45,6 +46,14 @@ func (c *Client) Drifted(ctx context.Context, r agent.Release, policy agent.Drif
 		return nil, nil // the environment is being removed
 	}
 	return found, scrubbed(err)
+}
+
+// forgetIfDeleted forgets what was noted of the objects of r while somebody deleted
+// its record, which was there before.
+func (c *Client) forgetIfDeleted(r agent.Release, before *v1alpha1.Release) {
+	if before != nil && c.releaseResource(r) == nil {
+		c.forgetLeft(r.Namespace, r.Status.Inventory)
+	}
 }
 
 func (c *Client) drifted(ctx context.Context, r agent.Release, touched []agent.Object) ([]agent.Drift, error) {
@@ -178,6 +187,7 @@ func madeByUs(at agent.Object, live object, labels map[string]string) *agent.Rej
 // refers to it is written too. Objects of reported are accepted as they were at
 // the last look.
 func (c *Client) Settle(ctx context.Context, r agent.Release, revert, reported []agent.Object) error {
+	defer c.forgetIfDeleted(r, c.releaseResource(r))
 	for _, o := range reported {
 		c.ledger.change(o, func(s *settled) { s.accepted, s.reported, s.gone = s.looked, true, false })
 	}

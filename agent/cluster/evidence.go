@@ -25,9 +25,13 @@ const (
 // Evidence answers a question of the agent from the API server, with the rights
 // that it has: it lists the events of one object, and reads one log or one Job.
 // No cache of events is kept: a cluster has more of them than of anything else.
+//
+// A verdict may quote the answer, so the values of the app's own Secrets are not
+// in it. If they cannot be read, it has no log and no event's message.
 func (c *Client) Evidence(ctx context.Context, r agent.Release, q agent.Question) agent.Evidence {
 	ctx, cancel := context.WithTimeout(ctx, evidenceTimeout)
 	defer cancel()
+	secrets, known := c.knownValues(ctx, r)
 	kind := "Pod"
 	var e agent.Evidence
 	if q.Job {
@@ -39,15 +43,15 @@ func (c *Client) Evidence(ctx context.Context, r agent.Release, q agent.Question
 		c.log.Debug("events not read", "kind", kind, "namespace", r.Namespace, "name", q.Name, "error", err)
 		e.Unread = true
 	}
-	e.Events = eventEvidence(events)
-	if q.Container == "" {
+	e.Events = eventEvidence(events, cleaner(secrets, known))
+	if q.Container == "" || !known {
 		return e
 	}
 	raw, err := c.podLog(ctx, r.Namespace, q.Name, q.Container)
 	if err != nil {
 		c.log.Debug("log not read", "namespace", r.Namespace, "name", q.Name, "error", err)
 	}
-	e.Log = cutHead(redact(raw), v1alpha1.MaxLog)
+	e.Log = cutHead(redact(secrets.scrub(raw)), v1alpha1.MaxLog)
 	return e
 }
 
@@ -96,11 +100,12 @@ func firstTime(e corev1.Event) time.Time {
 	return e.FirstTimestamp.Time
 }
 
-// eventEvidence is what the agent's rules see of events.
-func eventEvidence(events []corev1.Event) []agent.Event {
+// eventEvidence is what the agent's rules see of events. Each message goes through
+// clean.
+func eventEvidence(events []corev1.Event, clean func(string) string) []agent.Event {
 	return each(events, func(e corev1.Event) agent.Event {
 		return agent.Event{
-			Reason: e.Reason, Message: cut(redact(printable(strings.TrimSpace(e.Message))), v1alpha1.MaxMessage),
+			Reason: e.Reason, Message: cut(clean(printable(strings.TrimSpace(e.Message))), v1alpha1.MaxMessage),
 			Source: cmp.Or(e.ReportingController, e.Source.Component), Count: int(eventCount(e)), Last: eventTime(e).UTC(),
 		}
 	})

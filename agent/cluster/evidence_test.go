@@ -3,9 +3,11 @@ package cluster
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -262,25 +264,82 @@ func TestEvidenceOfAClusterThatDoesNotAnswer(t *testing.T) {
 	}
 }
 
-// TestALogWithUnknownSecretsIsNotShown is about an agent that may read the log and
-// not the Secrets.
-func TestALogWithUnknownSecretsIsNotShown(t *testing.T) {
+// TestNothingIsQuotedWhileSecretsAreUnknown is about an agent that may read logs and
+// events and, at first, not the Secrets: what it says of a pod goes to a check that
+// everybody may read.
+func TestNothingIsQuotedWhileSecretsAreUnknown(t *testing.T) {
 	t.Parallel()
-	c := answered(t, func(w http.ResponseWriter, r *http.Request) {
-		if strings.HasSuffix(r.URL.Path, "/log") {
-			_, _ = w.Write([]byte("connecting with hunter22222")) // a failed write fails the reader
-			return
-		}
-		w.WriteHeader(http.StatusForbidden)
-	})
+	const value = "hunter22222"
+	applied := time.Date(2026, 11, 23, 0, 0, 0, 0, time.UTC)
 	r := agent.Release{Line: agent.Line{App: "shop"}, Namespace: "shop", Number: 7}
-	cause := agent.Cause{Kind: agent.CauseCrash, Pod: "a", Container: "web"}
-	if got := c.Testimony(t.Context(), r, cause); got.Log != "connecting with hunter22222" {
-		t.Errorf("an app without secrets: got log %q", got.Log)
+	observed := func(c agent.ContainerObservation) agent.Observation {
+		c.Name = "web"
+		return agent.Observation{Services: []agent.ServiceObservation{{
+			Name: "web", Desired: 1, Observed: true, Updated: 1,
+			Pods: []agent.PodObservation{{Name: "shop-web-a", CreatedAt: applied, ScheduledAt: applied, Containers: []agent.ContainerObservation{c}}},
+		}}}
 	}
-	r.App.Services = []spec.Service{{Name: "web", Secrets: map[string]string{"A": "k8s://a#b"}}}
-	if got := c.Testimony(t.Context(), r, cause); got.Log != withheld {
-		t.Errorf("got log %q, want it withheld", got.Log)
+	crashed := agent.ContainerObservation{Waiting: "CrashLoopBackOff", Restarts: 3, Ended: 4, ExitCode: 127, EndReason: "Error", EndedAt: applied.Add(10 * time.Second)}
+	unready := agent.ContainerObservation{Running: true}
+	// tell is what is told of a container; secrets is how the API server answers a
+	// list of them, 0 for an app that has none.
+	tell := func(container agent.ContainerObservation, secrets int) agent.Cause {
+		o := observed(container)
+		r, service := r, spec.Service{Name: "web"}
+		if secrets != 0 {
+			service.Secrets = map[string]string{"A": "k8s://a#b"}
+		}
+		r.App.Services = []spec.Service{service}
+		c := answered(t, func(w http.ResponseWriter, request *http.Request) { serveSpilled(w, request, secrets, value) })
+		now := applied.Add(30 * time.Minute)
+		verdict := agent.Judge(r, o, applied, now)
+		for _, q := range verdict.Ask {
+			e := c.Evidence(t.Context(), r, q)
+			e.At, e.Logged = now, true
+			o.Services[0].Pods[0].Evidence = &e
+			verdict = agent.Judge(r, o, applied, now)
+		}
+		if verdict.Cause == nil {
+			t.Fatalf("got the verdict %+v, want a cause", verdict)
+		}
+		return c.Testimony(t.Context(), r, *verdict.Cause)
+	}
+	for name, c := range map[string]agent.ContainerObservation{"its log's last line": crashed, "its check's output": unready} {
+		if got := tell(c, 0); !strings.Contains(got.Message, value) || got.Log == withheld {
+			t.Errorf("%s, of an app without secrets: got %+v, want it quoted", name, got)
+		}
+		got := tell(c, http.StatusOK)
+		if text := fmt.Sprintf("%+v", got); strings.Contains(text, value) || !strings.Contains(got.Message, redacted) {
+			t.Errorf("%s, of known secrets: got %s, want it without the value", name, text)
+		}
+		for _, status := range []int{http.StatusForbidden, http.StatusInternalServerError} {
+			got := tell(c, status)
+			if text := fmt.Sprintf("%+v", got); strings.Contains(text, value) || got.Log != withheld || !slices.Equal(got.Events, []string{"Unhealthy: " + withheldMessage}) {
+				t.Errorf("%s, of secrets that answer %d: got %s, want all of it withheld", name, status, text)
+			}
+		}
+	}
+}
+
+// serveSpilled answers as an API server whose pod tells the value of a Secret in its
+// log and in what its check says, and which answers a list of Secrets with status.
+func serveSpilled(w http.ResponseWriter, request *http.Request, status int, value string) {
+	w.Header().Set("Content-Type", "application/json")
+	switch path := request.URL.Path; {
+	case strings.HasSuffix(path, "/log"):
+		_, _ = fmt.Fprintf(w, "sh: %s: not found\n", value) // a failed write fails the reader
+	case strings.HasSuffix(path, "/events"):
+		_ = json.NewEncoder(w).Encode(corev1.EventList{
+			TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "EventList"},
+			Items:    []corev1.Event{{Reason: "Unhealthy", Message: "Readiness probe failed: no " + value}},
+		})
+	case status != http.StatusOK:
+		w.WriteHeader(status)
+	default:
+		_ = json.NewEncoder(w).Encode(corev1.SecretList{
+			TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "SecretList"},
+			Items:    []corev1.Secret{{ObjectMeta: metav1.ObjectMeta{Name: "a"}, Data: map[string][]byte{"A": []byte(value)}}},
+		})
 	}
 }
 

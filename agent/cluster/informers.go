@@ -32,8 +32,9 @@ func (c *Client) watch() error {
 	}
 	releases := resource{"Release", v1alpha1.Releases, c.clients.custom, func() object { return &v1alpha1.Release{} }, ""}
 	byLine := cache.Indexers{
-		indexLine: func(o any) ([]string, error) { return []string{lineKey(lineOf(o))}, nil },
-		indexApp:  byLabel[indexApp],
+		indexLine:            func(o any) ([]string, error) { return []string{lineKey(lineOf(o))}, nil },
+		indexApp:             byLabel[indexApp],
+		cache.NamespaceIndex: cache.MetaNamespaceIndexFunc,
 	}
 	if err := c.inform(releases, metav1.NamespaceAll, byLine, c.noteRelease()); err != nil {
 		return err
@@ -76,12 +77,19 @@ func (c *Client) ring(kind string) cache.ResourceEventHandler {
 	}
 }
 
-// noteRelease tells Changed of the release's line.
+// noteRelease tells Changed of the release's line, and forgets with it what no other
+// release has.
 func (c *Client) noteRelease() cache.ResourceEventHandler {
 	return cache.ResourceEventHandlerFuncs{
 		AddFunc:    func(o any) { c.changes.note(lineOf(o)) },
 		UpdateFunc: func(_, o any) { c.changes.note(lineOf(o)) },
-		DeleteFunc: func(o any) { c.releases.gone(last(o)); c.changes.note(lineOf(o)) },
+		DeleteFunc: func(o any) {
+			if gone := last(o); gone != nil {
+				c.releases.gone(gone)
+				c.forgetLeft(gone.GetNamespace(), inventoryOf(gone))
+			}
+			c.changes.note(lineOf(o))
+		},
 	}
 }
 

@@ -1,13 +1,16 @@
 package cluster
 
 import (
+	"maps"
 	"sync"
 
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/resourceversion"
+	"k8s.io/client-go/tools/cache"
 
 	"github.com/inhaul/inhaul/agent"
 	"github.com/inhaul/inhaul/agent/render"
+	"github.com/inhaul/inhaul/api/v1alpha1"
 )
 
 // settled is what this process knows of an object since it wrote it, or saw that
@@ -28,7 +31,7 @@ type settled struct {
 // record.
 type ledger struct {
 	mu  sync.Mutex
-	all map[agent.Object]settled // nil: nothing yet
+	all map[agent.Object]settled // nil: nothing yet; only what some release has
 }
 
 func (l *ledger) of(o agent.Object) (settled, bool) {
@@ -74,6 +77,51 @@ func (l *ledger) forget(o agent.Object) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.all, o)
+}
+
+// forgetNamespace forgets all objects of a namespace.
+func (l *ledger) forgetNamespace(namespace string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	maps.DeleteFunc(l.all, func(o agent.Object, _ settled) bool { return o.Namespace == namespace })
+}
+
+// forgetLeft forgets those of objects that no release in their namespace has: with
+// its last record an object is nobody's, whoever deleted that.
+func (c *Client) forgetLeft(namespace string, objects []agent.Object) {
+	found, err := c.informers["Release"].GetIndexer().ByIndex(cache.NamespaceIndex, namespace)
+	if err != nil {
+		return // the index is there: watch makes it
+	}
+	cached := make([]object, 0, len(found))
+	for _, o := range found {
+		cached = append(cached, last(o))
+	}
+	releases := c.releases.merge(cached, func(o object) bool { return o.GetNamespace() == namespace })
+	if len(releases) == 0 { // what a try has left that was in no inventory yet, too
+		c.ledger.forgetNamespace(namespace)
+		return
+	}
+	kept := map[agent.Object]bool{}
+	for _, o := range releases {
+		for _, at := range inventoryOf(o) {
+			kept[at] = true
+		}
+	}
+	for _, at := range objects {
+		if !kept[at] {
+			c.ledger.forget(at)
+		}
+	}
+}
+
+// inventoryOf are the objects that a cached Release has on record.
+func inventoryOf(o object) []agent.Object {
+	release, ok := o.(*v1alpha1.Release)
+	if !ok {
+		return nil
+	}
+	return each(release.Status.Inventory, referenceOf)
 }
 
 // behind reports whether live is from before this process's last write.

@@ -2,12 +2,14 @@ package cluster
 
 import (
 	"errors"
+	"os"
 	"strings"
 	"testing"
 	"time"
 
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/yaml"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -56,6 +58,9 @@ func TestVouches(t *testing.T) {
 		{"for some", func(p *admissionv1.ValidatingAdmissionPolicy, _ *admissionv1.ValidatingAdmissionPolicyBinding) {
 			p.Spec.MatchConditions = []admissionv1.MatchCondition{{Name: "x"}}
 		}, made.Add(time.Second), "does not demand"},
+		{"with a parameter", func(p *admissionv1.ValidatingAdmissionPolicy, _ *admissionv1.ValidatingAdmissionPolicyBinding) {
+			p.Spec.ParamKind = &admissionv1.ParamKind{APIVersion: "v1", Kind: "ConfigMap"}
+		}, made.Add(time.Second), "does not demand"},
 		{"a warning alone", func(_ *admissionv1.ValidatingAdmissionPolicy, b *admissionv1.ValidatingAdmissionPolicyBinding) {
 			b.Spec.ValidationActions = []admissionv1.ValidationAction{admissionv1.Warn}
 		}, made.Add(time.Second), "does not deny everywhere"},
@@ -68,16 +73,8 @@ func TestVouches(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			policy := admissionv1.ValidatingAdmissionPolicy{
-				ObjectMeta: metav1.ObjectMeta{CreationTimestamp: metav1.NewTime(made)},
-				Spec:       admissionv1.ValidatingAdmissionPolicySpec{Validations: []admissionv1.Validation{{Expression: rollbackValidation}}},
-			}
-			binding := admissionv1.ValidatingAdmissionPolicyBinding{
-				ObjectMeta: metav1.ObjectMeta{CreationTimestamp: metav1.NewTime(made)},
-				Spec: admissionv1.ValidatingAdmissionPolicyBindingSpec{
-					PolicyName: rollbackPolicy, ValidationActions: []admissionv1.ValidationAction{admissionv1.Deny},
-				},
-			}
+			policy, binding := installedPolicy(t)
+			policy.CreationTimestamp, binding.CreationTimestamp = metav1.NewTime(made), metav1.NewTime(made)
 			if test.change != nil {
 				test.change(&policy, &binding)
 			}
@@ -87,4 +84,71 @@ func TestVouches(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestVouchesForAPolicyThatIsAskedAboutEveryRollback is about what a policy looks at.
+func TestVouchesForAPolicyThatIsAskedAboutEveryRollback(t *testing.T) {
+	t.Parallel()
+	cluster := admissionv1.ClusterScope
+	some := &metav1.LabelSelector{MatchLabels: map[string]string{"x": "y"}}
+	for name, change := range map[string]func(m *admissionv1.MatchResources, r *admissionv1.NamedRuleWithOperations){
+		"no rules": func(m *admissionv1.MatchResources, _ *admissionv1.NamedRuleWithOperations) { m.ResourceRules = nil },
+		"another group": func(_ *admissionv1.MatchResources, r *admissionv1.NamedRuleWithOperations) {
+			r.APIGroups = []string{"apps"}
+		},
+		"another version": func(_ *admissionv1.MatchResources, r *admissionv1.NamedRuleWithOperations) {
+			r.APIVersions = []string{"v9"}
+		},
+		"another resource": func(_ *admissionv1.MatchResources, r *admissionv1.NamedRuleWithOperations) {
+			r.Resources = []string{"apps"}
+		},
+		"rollbacks of one name": func(_ *admissionv1.MatchResources, r *admissionv1.NamedRuleWithOperations) {
+			r.ResourceNames = []string{"x"}
+		},
+		"what has no namespace": func(_ *admissionv1.MatchResources, r *admissionv1.NamedRuleWithOperations) { r.Scope = &cluster },
+		"some namespaces": func(m *admissionv1.MatchResources, _ *admissionv1.NamedRuleWithOperations) {
+			m.NamespaceSelector = some
+		},
+		"some objects": func(m *admissionv1.MatchResources, _ *admissionv1.NamedRuleWithOperations) { m.ObjectSelector = some },
+		"changes alone": func(_ *admissionv1.MatchResources, r *admissionv1.NamedRuleWithOperations) {
+			r.Operations = []admissionv1.OperationType{admissionv1.Update}
+		},
+		"all but what is left out": func(m *admissionv1.MatchResources, r *admissionv1.NamedRuleWithOperations) {
+			m.ExcludeResourceRules = []admissionv1.NamedRuleWithOperations{*r}
+		},
+		"objects that lack a label": func(m *admissionv1.MatchResources, _ *admissionv1.NamedRuleWithOperations) {
+			m.ObjectSelector = &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{{Key: "x", Operator: metav1.LabelSelectorOpDoesNotExist}}}
+		},
+	} {
+		policy, binding := installedPolicy(t)
+		// As the API server fills in what the manifest leaves open.
+		policy.Spec.MatchConstraints.NamespaceSelector = &metav1.LabelSelector{}
+		policy.Spec.MatchConstraints.ObjectSelector = &metav1.LabelSelector{}
+		if err := vouches(policy, binding, time.Now()); err != nil {
+			t.Fatalf("as it is installed: %v", err)
+		}
+		change(policy.Spec.MatchConstraints, &policy.Spec.MatchConstraints.ResourceRules[0])
+		if err := vouches(policy, binding, time.Now()); !errors.Is(err, agent.ErrUnvouched) || !strings.Contains(err.Error(), "does not look at every rollback") {
+			t.Errorf("%s: got %v, want it not vouched for", name, err)
+		}
+	}
+	policy, binding := installedPolicy(t)
+	policy.Spec.MatchConstraints = nil
+	if err := vouches(policy, binding, time.Now()); !errors.Is(err, agent.ErrUnvouched) {
+		t.Errorf("no constraints: got %v, want it not vouched for", err)
+	}
+}
+
+// installedPolicy is what deploy/ installs.
+func installedPolicy(t *testing.T) (policy admissionv1.ValidatingAdmissionPolicy, binding admissionv1.ValidatingAdmissionPolicyBinding) {
+	t.Helper()
+	content, err := os.ReadFile("../../deploy/admission.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, second, found := strings.Cut(string(content), "\n---\n")
+	if err := errors.Join(yaml.UnmarshalStrict([]byte(first), &policy), yaml.UnmarshalStrict([]byte(second), &binding)); err != nil || !found {
+		t.Fatalf("deploy/admission.yaml: %v, want a policy and its binding", err)
+	}
+	return policy, binding
 }

@@ -24,26 +24,27 @@ const (
 	maxWitnesses     = 3         // pods of one service whose events are read
 )
 
-// withheld stands where a log would be if nobody can say what is secret in it.
-const withheld = "(the log is not shown: the app's own Secrets could not be read, so their values could not be taken out of it)"
+// What stands where a log, or an event's message, would be if nobody can say what
+// is secret in it.
+const (
+	withheld        = "(the log is not shown: the app's own Secrets could not be read, so their values could not be taken out of it)"
+	withheldMessage = "(not shown: the app's own Secrets could not be read)"
+)
 
 // Testimony returns c with the last log lines of the container that it names and
 // the events of its pod and of others of its service; of a service without pods,
 // with those of who should make them. All are capped, and empty when the cluster
 // does not tell. The values of the app's own Secrets, and whatever looks like a
-// secret, are taken out of these and of what c quotes already.
+// secret, are taken out of these and of what c quotes already; if those values
+// cannot be read, log and events' messages are withheld. What c quotes then comes
+// from Evidence, which does the same, or from a status, which no program writes.
 func (c *Client) Testimony(ctx context.Context, r agent.Release, cause agent.Cause) agent.Cause {
 	ctx, cancel := context.WithTimeout(ctx, testimonyTimeout)
 	defer cancel()
-	secrets, err := c.ownValues(ctx, r)
-	if err != nil {
-		c.log.Warn("secrets not read: a log is not shown", "namespace", r.Namespace, "name", r.Line.App, "error", err)
-	}
-	known := err == nil
-	clean := func(text string) string { return redact(secrets.scrub(text)) }
+	secrets, known := c.knownValues(ctx, r)
 	if cause.Kind != "" {
 		cause.Message, cause.Next = secrets.scrub(cause.Message), secrets.scrub(cause.Next)
-		cause.Events = eventLines(c.eventsAbout(ctx, r, cause), clean)
+		cause.Events = eventLines(c.eventsAbout(ctx, r, cause), cleaner(secrets, known))
 	}
 	if cause.Pod == "" || cause.Container == "" {
 		return cause
@@ -52,11 +53,30 @@ func (c *Client) Testimony(ctx context.Context, r agent.Release, cause agent.Cau
 	if err != nil {
 		c.log.Debug("log not read", "namespace", r.Namespace, "name", cause.Pod, "error", err)
 	}
-	cause.Log = cutHead(clean(raw), v1alpha1.MaxLog)
+	cause.Log = cutHead(redact(secrets.scrub(raw)), v1alpha1.MaxLog)
 	if !known && raw != "" {
 		cause.Log = withheld
 	}
 	return cause
+}
+
+// knownValues are ownValues; known is false if they cannot be read, and then what
+// a program may have written must not be told.
+func (c *Client) knownValues(ctx context.Context, r agent.Release) (secrets sealed, known bool) {
+	secrets, err := c.ownValues(ctx, r)
+	if err != nil {
+		c.log.Warn("secrets not read: logs and events are not shown", "namespace", r.Namespace, "name", r.Line.App, "error", err)
+	}
+	return secrets, err == nil
+}
+
+// cleaner takes what is secret out of an event's message. A probe's event quotes
+// what the program answers, so without the values nothing of a message is left.
+func cleaner(secrets sealed, known bool) func(string) string {
+	if !known {
+		return func(string) string { return withheldMessage }
+	}
+	return func(text string) string { return redact(secrets.scrub(text)) }
 }
 
 // eventsAbout lists the events of the objects that a cause is about.

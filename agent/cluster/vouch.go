@@ -12,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/inhaul/inhaul/agent"
+	"github.com/inhaul/inhaul/api/v1alpha1"
 )
 
 // The policy of deploy/admission.yaml, and what it demands.
@@ -54,10 +55,13 @@ func (c *Client) readAdmission(ctx context.Context, plural string, into any) err
 // since before the given time, which is in whole seconds.
 func vouches(policy admissionv1.ValidatingAdmissionPolicy, binding admissionv1.ValidatingAdmissionPolicyBinding, before time.Time) error {
 	demands := func(v admissionv1.Validation) bool { return v.Expression == rollbackValidation }
-	optional := policy.Spec.FailurePolicy != nil && *policy.Spec.FailurePolicy != admissionv1.Fail
+	optional := policy.Spec.FailurePolicy != nil && *policy.Spec.FailurePolicy != admissionv1.Fail ||
+		len(policy.Spec.MatchConditions) > 0 || policy.Spec.ParamKind != nil // a parameter that is missing may mean yes
 	switch {
-	case !slices.ContainsFunc(policy.Spec.Validations, demands) || optional || len(policy.Spec.MatchConditions) > 0:
+	case !slices.ContainsFunc(policy.Spec.Validations, demands) || optional:
 		return unvouched("the policy %s does not demand that %s", rollbackPolicy, rollbackValidation)
+	case !matchesRollbacks(policy.Spec.MatchConstraints):
+		return unvouched("the policy %s does not look at every rollback that is made", rollbackPolicy)
 	case binding.Spec.PolicyName != rollbackPolicy || !slices.Contains(binding.Spec.ValidationActions, admissionv1.Deny) || binding.Spec.MatchResources != nil:
 		return unvouched("the binding of the policy %s does not deny everywhere", rollbackPolicy)
 	}
@@ -67,6 +71,24 @@ func vouches(policy admissionv1.ValidatingAdmissionPolicy, binding admissionv1.V
 		}
 	}
 	return nil
+}
+
+// matchesRollbacks reports whether a policy is asked about every Rollback that is
+// made. The API server adds selectors that match everything, which are empty.
+func matchesRollbacks(m *admissionv1.MatchResources) bool {
+	everything := func(s *metav1.LabelSelector) bool {
+		return s == nil || len(s.MatchLabels) == 0 && len(s.MatchExpressions) == 0
+	}
+	if m == nil || len(m.ExcludeResourceRules) > 0 || !everything(m.NamespaceSelector) || !everything(m.ObjectSelector) {
+		return false
+	}
+	return slices.ContainsFunc(m.ResourceRules, func(r admissionv1.NamedRuleWithOperations) bool {
+		has := func(all []string, one string) bool { return slices.Contains(all, one) || slices.Contains(all, "*") }
+		made := slices.Contains(r.Operations, admissionv1.Create) || slices.Contains(r.Operations, admissionv1.OperationAll)
+		anywhere := r.Scope == nil || *r.Scope == admissionv1.AllScopes || *r.Scope == admissionv1.NamespacedScope
+		return made && anywhere && len(r.ResourceNames) == 0 && has(r.APIGroups, v1alpha1.Group) &&
+			has(r.APIVersions, v1alpha1.Version) && has(r.Resources, v1alpha1.Rollbacks)
+	})
 }
 
 func unvouched(format string, args ...any) error {

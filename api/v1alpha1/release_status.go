@@ -132,7 +132,8 @@ type ServiceStatus struct {
 
 // Reported is what the check on the commit shows.
 type Reported struct {
-	// phase is the phase that the check shows.
+	// phase is the phase that the check shows: one of a release's, or Waiting while
+	// its rollout waits out of the ordinary, as for a node that an autoscaler adds.
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
 	Phase string `json:"phase,omitempty"`

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -195,4 +197,23 @@ func TestEveryLineIsPrometheusText(t *testing.T) {
 		}
 	}
 	wantLines(t, text, `inhaul_polls_total{app="other",outcome="other"} 50`)
+}
+
+func TestTheProcessTellsItsOwnSize(t *testing.T) {
+	t.Parallel()
+	text := written(t, newSet(&cluster{}, noon()))
+	var stats runtime.MemStats
+	runtime.ReadMemStats(&stats)
+	for name, most := range map[string]uint64{
+		"go_goroutines": 1e4, "go_memstats_heap_inuse_bytes": stats.HeapSys, "process_resident_memory_bytes": 1 << 40,
+	} {
+		found := regexp.MustCompile(`(?m)^` + name + ` (\S+)$`).FindStringSubmatch(text)
+		if found == nil {
+			t.Errorf("there is no %s in\n%s", name, text)
+			continue
+		}
+		if n, err := strconv.ParseFloat(found[1], 64); err != nil || n < 1 || n > float64(most) {
+			t.Errorf("%s: got %s, want a number from 1 to %d", name, found[1], most)
+		}
+	}
 }
