@@ -32,14 +32,16 @@ const (
 type chaos struct {
 	team       *team
 	ledger     *ledger
-	random     *rand.Rand
-	folder     string // that the agents read
+	random     *rand.Rand // chooses the faults, the lines and the seeds of the works
+	dice       *rand.Rand // of the work under way: what that finds changes no later choice
+	folder     string     // that the agents read
 	clockWrong atomic.Bool
 	skewed     bool // it was, since the last time that every promise held
 	want       expectation
 	hits       map[string]int
 	begun      map[string]int
 	work       map[string]int
+	edits      map[*line]int // of strangers, since something was deployed
 }
 
 // TestChaos breaks the agents, the API server, the registry, GitHub and the clock,
@@ -54,8 +56,9 @@ func TestChaos(t *testing.T) {
 	c := &chaos{
 		team: newTeam(t, "chaos", min(2+steps/10, chaosApps), chaosHistory), random: rand.New(rand.NewPCG(seed, 0)), folder: os.Getenv("INHAUL_CHAOS_DIR"),
 		want: expectation{newest: map[*line]*push{}, wrongClock: map[*push]bool{}},
-		hits: map[string]int{}, begun: map[string]int{}, work: map[string]int{},
+		hits: map[string]int{}, begun: map[string]int{}, work: map[string]int{}, edits: map[*line]int{},
 	}
+	c.team.lines[len(c.team.lines)-1].keepsFailed = true
 	c.ledger = openLedger(t, c.team)
 	t.Cleanup(func() { c.mend(t) })
 	defer c.tally(t, seed, time.Now())
@@ -184,25 +187,11 @@ func (l *ledger) settle(ctx context.Context, want expectation, limit time.Durati
 	}
 }
 
-// deploy lets a line do something that a team does, of the wanted content if that
-// says anything, and names it.
-func (c *chaos) deploy(ctx context.Context, l *line, want content) (name string, err error) {
-	works := []func(context.Context, *line) (string, error){c.good, c.broken, c.predeploy, c.rerun, c.outOfOrder, c.overtake}
-	work := works[c.random.IntN(len(works))]
-	switch {
-	case want.broken:
-		work = c.broken
-	case want.predeploy:
-		work = c.predeploy
-	}
-	name, err = work(ctx, l)
-	c.work[name]++
-	return name, err
-}
-
 // expect notes that p has to be the line's last release.
 func (c *chaos) expect(p *push) {
+	p.before = c.want.newest[p.line]
 	c.want.newest[p.line] = p
+	c.edits[p.line] = 0
 	c.note(p)
 }
 
@@ -211,79 +200,6 @@ func (c *chaos) note(p *push) {
 	if c.clockWrong.Load() {
 		c.want.wrongClock[p], c.skewed = true, true
 	}
-}
-
-func (c *chaos) push(ctx context.Context, l *line, what content) error {
-	what.side = what.side || c.random.IntN(2) == 0
-	p, err := c.team.compose(ctx, l, what)
-	if err != nil {
-		return err
-	}
-	c.expect(p)
-	return c.team.publish(ctx, p)
-}
-
-func (c *chaos) good(ctx context.Context, l *line) (string, error) {
-	return "good push", c.push(ctx, l, content{})
-}
-
-func (c *chaos) broken(ctx context.Context, l *line) (string, error) {
-	return "broken push", c.push(ctx, l, content{broken: true})
-}
-
-func (c *chaos) predeploy(ctx context.Context, l *line) (string, error) {
-	return "push with predeploy", c.push(ctx, l, content{predeploy: true})
-}
-
-// rerun runs the run before the last release's again.
-func (c *chaos) rerun(ctx context.Context, l *line) (string, error) {
-	const name = "re-run of an old run"
-	releases := c.ledger.of(l)
-	if len(releases) < 2 {
-		return "good push", c.push(ctx, l, content{})
-	}
-	old := releases[len(releases)-2].Spec.Intent
-	i := slices.IndexFunc(l.pushes, func(p *push) bool { return p.digest == old })
-	p, err := c.team.again(ctx, l.pushes[i])
-	if err != nil {
-		return name, err
-	}
-	c.expect(p)
-	return name, c.team.publish(ctx, p)
-}
-
-// outOfOrder publishes two pushes, the later one first, and the earlier one twice.
-func (c *chaos) outOfOrder(ctx context.Context, l *line) (string, error) {
-	const name = "two pushes out of order, one doubled"
-	first, err := c.team.compose(ctx, l, content{predeploy: c.random.IntN(2) == 0})
-	if err != nil {
-		return name, err
-	}
-	time.Sleep(2 * time.Millisecond)
-	second, err := c.team.compose(ctx, l, content{side: true})
-	if err != nil {
-		return name, err
-	}
-	c.note(first)
-	c.expect(second)
-	if err := c.team.publish(ctx, second); err != nil {
-		return name, err
-	}
-	time.Sleep(time.Duration(c.random.Int64N(int64(2 * time.Second))))
-	if err := c.team.publishTwice(ctx, first); err != nil {
-		return name, err
-	}
-	return name, c.team.publish(ctx, first)
-}
-
-// overtake publishes a push while the one before it rolls out.
-func (c *chaos) overtake(ctx context.Context, l *line) (string, error) {
-	const name = "two pushes, one overtakes"
-	if err := c.push(ctx, l, content{broken: c.random.IntN(3) == 0, predeploy: c.random.IntN(2) == 0}); err != nil {
-		return name, err
-	}
-	time.Sleep(time.Duration(c.random.Int64N(int64(3 * time.Second))))
-	return name, c.push(ctx, l, content{})
 }
 
 // tally prints how often what happened.

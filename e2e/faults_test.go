@@ -25,8 +25,8 @@ type fault struct {
 	name string
 	// often is its weight among all.
 	often int
-	// want says which content lets the agent meet the fault; the zero value: any.
-	want content
+	// want is the work that lets the agent meet the fault; the zero value: any.
+	want work
 	// begin breaks the world. The result puts it right again once the agent has had
 	// to deal with it, and reports whether it had to.
 	begin func(ctx context.Context, c *chaos) (end func(context.Context) (hit bool, err error), err error)
@@ -61,24 +61,27 @@ func faults() []fault {
 	for _, point := range []struct {
 		method string
 		most   int // the highest N
-		want   content
+		want   work
 	}{
-		{"List", 3, content{}},
-		{"Fetch", 2, content{}},
-		{"CreateRelease", 2, content{}},
-		{"UpdateApp", 3, content{}},
-		{"UpdateRelease", 8, content{}},
-		{"Objects", 2, content{}},
-		{"Apply", 2, content{}},
-		{"Watch", 2, content{}},
-		{"StartPredeploy", 1, content{predeploy: true}},
-		{"WatchPredeploy", 1, content{predeploy: true}},
-		{"Prune", 2, content{predeploy: true}},
-		{"Trim", 1, content{}},
-		{"Testimony", 1, content{broken: true}},
-		{"Show", 5, content{}},
-		{"Write", 10, content{}},
-		{"Write", 24, content{predeploy: true}},
+		{"List", 3, nil},
+		{"Fetch", 2, nil},
+		{"CreateRelease", 2, nil},
+		{"UpdateApp", 3, nil},
+		{"UpdateRelease", 8, nil},
+		{"Objects", 2, nil},
+		{"Apply", 2, nil},
+		{"Watch", 2, nil},
+		{"StartPredeploy", 1, (*chaos).predeploy},
+		{"WatchPredeploy", 1, (*chaos).predeploy},
+		{"Prune", 2, (*chaos).predeploy},
+		{"Trim", 1, nil},
+		{"Testimony", 1, (*chaos).broken},
+		{"Drifted", 3, nil},
+		{"Settle", 1, (*chaos).stranger},
+		{"Conclude", 1, (*chaos).ask},
+		{"Show", 5, nil},
+		{"Write", 10, nil},
+		{"Write", 24, (*chaos).predeploy},
 	} {
 		for _, when := range []string{"before", "after"} {
 			name := "dies " + when + " " + point.method
@@ -225,6 +228,7 @@ func skew(least, most time.Duration) func(context.Context, *chaos) (func(context
 		last := 3*time.Second + time.Duration(c.random.Int64N(int64(5*time.Second)))
 		file := filepath.Join(c.folder, "skew")
 		c.clockWrong.Store(true)
+		c.want.skewed = true
 		c.undecided()
 		return func(context.Context) (bool, error) {
 			time.Sleep(last)

@@ -6,9 +6,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
 // expectation is what a test knows of the pushes of a team.
@@ -17,6 +14,7 @@ type expectation struct {
 	// wrongClock are pushes of a time when the agent's clock was wrong: it may have
 	// refused them for their age.
 	wrongClock map[*push]bool
+	skewed     bool // it was wrong at some time: times on record need not be true
 }
 
 // problems are the promises that are broken just now. Some are broken for as long
@@ -31,7 +29,7 @@ func (l *ledger) problems(ctx context.Context, want expectation) []string {
 		for _, p := range line.pushes {
 			found = append(found, l.fate(p, releases, want)...)
 		}
-		if p := want.newest[line]; p != nil && !want.wrongClock[p] {
+		if p := l.last(want.newest[line], want); p != nil && !want.wrongClock[p] {
 			if n := len(releases); n == 0 || releases[n-1].Spec.Intent != p.digest {
 				found = append(found, fmt.Sprintf("%s: the last release is not that of run %d", line, p.run))
 			}
@@ -54,6 +52,15 @@ func (l *ledger) fate(p *push, releases []release, want expectation) (found []st
 	case !admitted && !denied:
 		say("lost: it has no release and no refusal")
 	case denied && refused.Rule == "age" && want.wrongClock[p]:
+	case denied && p.target != "" && !refused.Superseded:
+		if lie := p.untrue(refused, releases, want); lie != "" {
+			say("%s", lie)
+		}
+		if p.inCluster {
+			found = append(found, l.unshown(p)...)
+		} else {
+			found = append(found, l.shown(p, "action_required")...)
+		}
 	case denied && !refused.Superseded:
 		say("refused by %q: %s", refused.Rule, refused.Message)
 	case denied:
@@ -71,6 +78,9 @@ func (l *ledger) fate(p *push, releases []release, want expectation) (found []st
 			say("release %d is %s (%s), and broken is %t", r.Spec.Number, r.Status.Phase, r.Status.Message, p.broken)
 		}
 		found = append(found, l.ran(p, r)...)
+		if p.target != "" {
+			found = append(found, l.back(p, r, releases, want)...)
+		}
 	}
 	return found
 }
@@ -107,7 +117,13 @@ func (l *ledger) shown(p *push, conclusions ...string) []string {
 			last = c
 		}
 	}
-	if last.Status != "completed" || !slices.Contains(conclusions, last.Conclusion) || last.HeadSHA != p.commit {
+	commit := p.commit
+	for _, r := range l.releases {
+		if p.inCluster && r.Spec.Intent == p.digest {
+			commit = r.Spec.Source.Commit // no run of a workflow has one
+		}
+	}
+	if last.Status != "completed" || !slices.Contains(conclusions, last.Conclusion) || last.HeadSHA != commit {
 		return []string{fmt.Sprintf("%s run %d attempt %d: the check is %s %s (%s), want completed %s",
 			p.line, p.run, p.attempt, last.Status, last.Conclusion, last.Title, strings.Join(conclusions, " or "))}
 	}
@@ -152,6 +168,7 @@ func (l *ledger) broken(ctx context.Context) (found []string) {
 		}
 	}
 	found = append(found, l.checkHistory(pushed)...)
+	found = append(found, l.answers()...)
 	l.mu.Lock()
 	for digest, jobs := range l.jobs {
 		for uid := range jobs {
@@ -193,57 +210,4 @@ func (l *ledger) checkHistory(pushed map[string]*push) (found []string) {
 		verdicts[c.ExternalID] = c.Conclusion
 	}
 	return slices.Compact(found)
-}
-
-// state is what is wrong with what the cluster has of a line: it has to be what
-// the newest good release made, and nothing else.
-func (l *ledger) state(ctx context.Context, line *line, releases []release) []string {
-	var good *release
-	kept := map[string]bool{}
-	for i, r := range releases {
-		if r.Status.Phase == "Succeeded" {
-			good = &releases[i]
-		}
-	}
-	if good == nil {
-		return nil // what a first release leaves is its evidence
-	}
-	for _, r := range releases {
-		for _, o := range r.Status.Inventory {
-			config := !r.gone && (o.Kind == "ConfigMap" || o.Kind == "Secret" || o.Kind == "Job")
-			kept[o.Kind+" "+o.Name] = kept[o.Kind+" "+o.Name] || config || r.Spec.Number == good.Spec.Number
-		}
-	}
-	var found []string
-	for kind, resource := range renderedResources() {
-		list, err := l.team.client.Resource(resource).Namespace(line.namespace).List(ctx, metav1.ListOptions{LabelSelector: "inhaul.dev/app=" + line.app})
-		if err != nil {
-			return append(found, fmt.Sprintf("%s: listing: %v", line, err))
-		}
-		for _, o := range list.Items {
-			if !kept[kind+" "+o.GetName()] {
-				found = append(found, fmt.Sprintf("%s: %s %s is left over", line, kind, o.GetName()))
-			}
-			if commit := o.GetAnnotations()["inhaul.dev/commit"]; kind == "Deployment" && commit != good.Spec.Source.Commit {
-				found = append(found, fmt.Sprintf("%s: %s has commit %s, want %s of release %d", line, o.GetName(), strings.TrimLeft(commit, "0"),
-					strings.TrimLeft(good.Spec.Source.Commit, "0"), good.Spec.Number))
-			}
-		}
-		if kind == "Deployment" && len(list.Items) == 0 {
-			found = append(found, line.String()+": it has no Deployment")
-		}
-	}
-	return found
-}
-
-// renderedResources are the kinds that the pushes of a team have objects of.
-func renderedResources() map[string]schema.GroupVersionResource {
-	return map[string]schema.GroupVersionResource{
-		"Deployment": deploymentResource, "Job": jobResource,
-		"ConfigMap":           {Version: "v1", Resource: "configmaps"},
-		"Secret":              {Version: "v1", Resource: "secrets"},
-		"Service":             {Version: "v1", Resource: "services"},
-		"PodDisruptionBudget": {Group: "policy", Version: "v1", Resource: "poddisruptionbudgets"},
-		"NetworkPolicy":       {Group: "networking.k8s.io", Version: "v1", Resource: "networkpolicies"},
-	}
 }

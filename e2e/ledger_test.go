@@ -30,6 +30,7 @@ type ledger struct {
 
 	mu          sync.Mutex
 	releases    map[string]release         // by UID, as last seen; those that are gone too
+	rollbacks   map[string]rollback        // by the intent digest that stands for them
 	refusals    map[string]refusal         // by intent digest, or by tag where nothing of the intent was believed
 	jobs        map[string]map[string]bool // UIDs of a predeploy's Jobs, by intent digest
 	pods        map[string]map[string]bool // UIDs of the pods of a Job, by the Job's UID
@@ -42,8 +43,12 @@ type release struct {
 	Metadata struct{ Name, Namespace, UID string }
 	Spec     struct {
 		App, Environment, Intent, Reason string
-		Number                           int
-		Source                           struct{ Commit string }
+		Number, Restore                  int
+		Image, Commit                    string
+		Source                           struct {
+			Commit string
+			RunID  int64
+		}
 	}
 	Status struct {
 		Phase, Message string
@@ -75,6 +80,7 @@ func (r release) terminal() bool {
 type refusal struct {
 	Intent, Tag, Rule, Message, Repository string
 	Superseded, Reported                   bool
+	At                                     time.Time
 }
 
 // serving is which commit a Deployment has from a moment on.
@@ -96,7 +102,7 @@ type checkChange struct {
 func openLedger(t *testing.T, tm *team) *ledger {
 	t.Helper()
 	l := &ledger{
-		team: tm, releases: map[string]release{}, refusals: map[string]refusal{},
+		team: tm, releases: map[string]release{}, rollbacks: map[string]rollback{}, refusals: map[string]refusal{},
 		jobs: map[string]map[string]bool{}, pods: map[string]map[string]bool{}, deployments: map[string][]serving{},
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -107,6 +113,7 @@ func openLedger(t *testing.T, tm *team) *ledger {
 	}{
 		releaseResource:    {"", l.seeRelease},
 		appResource:        {"", l.seeApp},
+		rollbackResource:   {"", l.seeRollback},
 		deploymentResource: {"inhaul.dev/app", l.seeDeployment},
 		jobResource:        {"inhaul.dev/task=predeploy", l.seeJob},
 		podResource:        {"batch.kubernetes.io/controller-uid", l.seePod},
@@ -255,6 +262,9 @@ func (l *ledger) refusalOf(p *push) (refusal, bool) {
 		if r, found := l.refusals[key]; found {
 			return r, true
 		}
+	}
+	if r := l.rollbacks[p.digest]; p.inCluster && r.Status.Phase == "Refused" {
+		return refusal{Intent: p.digest, Rule: "rollback", Message: r.Status.Message, At: r.Status.FinishedAt}, true
 	}
 	return refusal{}, false
 }

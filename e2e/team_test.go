@@ -20,6 +20,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/inhaul/inhaul/intent"
@@ -43,6 +44,7 @@ type team struct {
 	client       dynamic.Interface
 	registry     *oci.Registry
 	signer       intent.Signer
+	user         string // that the API server knows the test by
 	lines        []*line
 	runs         atomic.Int64 // the last run of a workflow, of whichever app
 }
@@ -52,12 +54,14 @@ type line struct {
 	app, environment, namespace string
 	repository                  string // of GitHub
 	repositoryID                int64
+	keepsFailed                 bool // autoRollback: false
 	pushes                      []*push
 }
 
 func (l *line) String() string { return l.app + "/" + l.environment }
 
-// push is a published intent, and what it is known to be.
+// push is a published intent, or a rollback that was asked for in the cluster, and
+// what it is known to be.
 type push struct {
 	line         *line
 	run, attempt int64
@@ -66,6 +70,8 @@ type push struct {
 	tag          string
 	envelope     []byte
 	issuedAt     time.Time
+	inCluster    bool  // asked for in the cluster: no run, no commit, no tag
+	before       *push // has to be the newest release if this one rightly gets none
 	content
 }
 
@@ -75,6 +81,8 @@ type content struct {
 	stuck     bool // they run and are never ready
 	predeploy bool
 	side      bool // it has a second service
+
+	target string // the rest aside, it rolls back: "previous", a number or a commit
 }
 
 // newTeam makes apps with that prefix. history is how many releases each keeps.
@@ -85,7 +93,8 @@ func newTeam(t *testing.T, prefix string, apps, history int) *team {
 	if err != nil {
 		t.Fatal(err)
 	}
-	config.QPS = -1 // one more limit would only hide what is measured
+	config.QPS = -1                           // one more limit would only hide what is measured
+	config.WarningHandler = rest.NoWarnings{} // of what a stranger writes
 	tm := &team{program: program, dir: dir, github: os.Getenv("LAB_GITHUB_URL")}
 	if tm.client, err = dynamic.NewForConfig(config); err != nil {
 		t.Fatal(err)
@@ -108,6 +117,9 @@ func newTeam(t *testing.T, prefix string, apps, history int) *team {
 	if tm.signer, err = intent.NewKeySigner(private); err != nil {
 		t.Fatal(err)
 	}
+	if tm.user, err = tm.self(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	tm.runs.Store(time.Now().Unix()) // above those of an earlier test against the same lab
 	for i := range apps {
 		tm.addApp(t, fmt.Sprintf("%s-%d-%d", prefix, os.Getpid()%10_000, i+1), public, history)
@@ -124,7 +136,7 @@ func (tm *team) addApp(t *testing.T, app string, public []byte, history int) {
 	}
 	images := os.Getenv("LAB_REGISTRY") + "/" + repository
 	rule := func(name, environment, ref string) map[string]any {
-		return map[string]any{"name": name, "environments": []any{environment}, "repositoryID": id, "refs": []any{ref}}
+		return map[string]any{"name": name, "environments": []any{environment}, "repositoryID": id, "refs": []any{ref}, "allowRollback": true}
 	}
 	o := &unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": "inhaul.dev/v1alpha1", "kind": "App", "metadata": map[string]any{"name": app, "namespace": "inhaul"},
@@ -149,6 +161,7 @@ func (tm *team) addApp(t *testing.T, app string, public []byte, history int) {
 var (
 	appResource        = schema.GroupVersionResource{Group: "inhaul.dev", Version: "v1alpha1", Resource: "apps"}
 	releaseResource    = schema.GroupVersionResource{Group: "inhaul.dev", Version: "v1alpha1", Resource: "releases"}
+	rollbackResource   = schema.GroupVersionResource{Group: "inhaul.dev", Version: "v1alpha1", Resource: "rollbacks"}
 	deploymentResource = schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "deployments"}
 	jobResource        = schema.GroupVersionResource{Group: "batch", Version: "v1", Resource: "jobs"}
 	podResource        = schema.GroupVersionResource{Version: "v1", Resource: "pods"}
@@ -175,17 +188,24 @@ func (tm *team) sign(ctx context.Context, p *push) (*push, error) {
 	l := p.line
 	ref := map[string]string{"production": "refs/heads/main", "staging": "refs/heads/develop"}[l.environment]
 	p.issuedAt = time.Now().UTC().Truncate(time.Millisecond)
-	statement := intent.New(fmt.Sprintf("%s/%s@sha256:%064x", os.Getenv("LAB_REGISTRY"), l.repository, p.run), intent.Predicate{
+	predicate := intent.Predicate{
 		Kind: intent.Deploy, App: l.app, Environment: l.environment,
 		Source: intent.Source{
 			Repository: l.repository, RepositoryID: l.repositoryID, RepositoryOwnerID: 1, Ref: ref, Commit: p.commit,
 			Event: "push", EventAt: p.issuedAt, WorkflowRef: l.repository + "/.github/workflows/deploy.yml@" + ref,
 			RunID: p.run, RunNumber: p.run, RunAttempt: p.attempt, Actor: "octocat",
 		},
-		Spec: p.app(), IssuedAt: p.issuedAt, ExpiresAt: p.issuedAt.Add(time.Hour),
-	})
+		IssuedAt: p.issuedAt, ExpiresAt: p.issuedAt.Add(time.Hour),
+	}
 	var err error
-	if p.envelope, p.digest, err = intent.Sign(ctx, statement, tm.signer); err != nil {
+	image := "" // that of what comes back
+	if p.target == "" {
+		image = fmt.Sprintf("%s/%s@sha256:%064x", os.Getenv("LAB_REGISTRY"), l.repository, p.run)
+		predicate.Spec = p.app()
+	} else if err = predicate.RollBackTo(p.target); err != nil {
+		return nil, err
+	}
+	if p.envelope, p.digest, err = intent.Sign(ctx, intent.New(image, predicate), tm.signer); err != nil {
 		return nil, err
 	}
 	p.tag = oci.Tag(l.environment, p.issuedAt, p.digest)
@@ -209,7 +229,7 @@ func (p *push) app() *spec.App {
 	if !p.stuck { // how long a crash takes to be told where the clock does not tell it
 		web.Health.Timeout = podPatience
 	}
-	app := &spec.App{Name: p.line.app, Services: []spec.Service{web}}
+	app := &spec.App{Name: p.line.app, Services: []spec.Service{web}, KeepFailed: p.line.keepsFailed}
 	if p.side {
 		side := web
 		side.Name, side.Private, side.Run = "side", true, spec.Command{Exec: []string{"serve"}}
