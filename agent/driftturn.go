@@ -89,21 +89,6 @@ func (a *Agent) driftPolicy(line Line) (DriftPolicy, bool) {
 	return "", false
 }
 
-// notePolicies gives a line a turn when the App's word on its drift is another
-// than before: what was only reported may have to be put back.
-func (a *Agent) notePolicies(app App) {
-	for _, e := range app.Environments {
-		line := Line{App: app.Name, Environment: e.Name}
-		a.mu.Lock()
-		before, known := a.policies[line]
-		a.policies[line] = e.Drift
-		a.mu.Unlock()
-		if known && before != e.Drift {
-			a.lines.wake(line, false)
-		}
-	}
-}
-
 // watching notes whether the line's turn is at its drift.
 func (a *Agent) watching(line Line, is bool) {
 	a.mu.Lock()

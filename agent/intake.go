@@ -37,6 +37,7 @@ func (a *Agent) watchApp(ctx context.Context, name string) error {
 	if !found {
 		return nil // deleted: its releases stay, nothing new is admitted
 	}
+	a.remind(app)
 	policy, err := CompilePolicy(app)
 	if err != nil {
 		return a.problem(ctx, app, err)
@@ -50,7 +51,6 @@ func (a *Agent) watchApp(ctx context.Context, name string) error {
 	if err := a.problem(ctx, app, nil); err != nil {
 		return err
 	}
-	a.remind(app)
 	noticed := a.now()
 	var failures []error
 	for _, notice := range a.news(app, notices, noticed) {

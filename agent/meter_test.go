@@ -94,7 +94,7 @@ func TestWhatWaits(t *testing.T) {
 	at := func(number int, phase, reported Phase, admitted, verdict int) Release {
 		r := Release{Number: number, Status: Status{Phase: phase, Reported: Reported{Phase: reported}}}
 		r.Status.Reach(StepAdmitted, minutes(admitted))
-		if phase.Terminal() {
+		if verdict != 0 {
 			r.Status.Reach(StepVerdict, minutes(verdict))
 		}
 		return r
@@ -107,6 +107,7 @@ func TestWhatWaits(t *testing.T) {
 		{"nothing", []Release{at(1, Succeeded, Succeeded, 1, 2)}, Backlog{}},
 		{"a rollout", []Release{at(1, Succeeded, Succeeded, 1, 2), at(2, RollingOut, RollingOut, 3, 0)}, Backlog{Deploy: minutes(3)}},
 		{"a rollout that nobody knows of", []Release{at(2, RollingOut, Pending, 3, 0)}, Backlog{Deploy: minutes(3), Report: minutes(3)}},
+		{"a red that is not said while the good one is put back", []Release{at(2, Restoring, RollingOut, 3, 4)}, Backlog{Deploy: minutes(3), Report: minutes(4)}},
 		{"two verdicts", []Release{at(1, Failed, RollingOut, 1, 2), at(2, Succeeded, "", 3, 4)}, Backlog{Report: minutes(2)}},
 		{"one that was overtaken, and was said so", []Release{at(1, Succeeded, Superseded, 1, 2), at(2, Succeeded, Succeeded, 3, 4)}, Backlog{}},
 	} {
