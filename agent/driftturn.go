@@ -9,19 +9,22 @@ import (
 
 // watchOver looks at what somebody else has done to the objects of the release
 // that serves, and puts it back or puts it on record, as the App says. It is part
-// of a line's turn, so it never meets a rollout; a newer release cuts it short.
+// of a line's turn, so it never meets a rollout; a newer release cuts it short, and
+// so does applyTimeout: it is then tried again.
 // While nobody touches anything it costs no request.
 //
 // The record is durable before anything is put back: an agent that dies in
 // between finds the drift again, and counts it twice at worst.
 func (a *Agent) watchOver(ctx context.Context, line Line) error {
+	a.watching(line, true) // before the releases are read: one that comes after that interrupts
+	defer a.watching(line, false)
 	good := serving(a.Reader.Releases(line))
 	policy, declared := a.driftPolicy(line)
 	if good == nil || !declared {
 		return nil
 	}
-	a.watching(line, true)
-	defer a.watching(line, false)
+	ctx, cancel := context.WithTimeout(ctx, applyTimeout)
+	defer cancel()
 	now, records := a.now(), good.Status.Drift
 	defer func() { a.lookAgain(line, nextDrift(records, a.now())) }()
 	found, err := a.Drifts.Drifted(ctx, *good, policy, func(o Object) bool { return driftDue(records, o, now).After(now) })
