@@ -113,7 +113,7 @@ func (a *Agent) Run(ctx context.Context) error {
 			watched.wake(app.Name, false)
 		}
 		for _, r := range a.Requests.Requests() { // those from before this agent's time
-			a.requests.wake(r.Line, false)
+			a.requests.remind(r.Line) // what failed is tried again at its own pace
 		}
 		tick := time.After(a.pollInterval(len(apps)))
 		for polled := false; !polled; {

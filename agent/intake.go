@@ -250,8 +250,8 @@ func (a *Agent) decide(ctx context.Context, policy Policy, v intent.Verified, re
 		return nil
 	}
 	releases := a.Reader.Releases(refusal.Line)
-	history := history(app, refusal.Line, releases)
-	d := Order(history, v, grant.Force)
+	past := history(app, refusal.Line, releases)
+	d := Order(past, v, grant.Force)
 	switch {
 	case d.Outcome == OutcomeKnown:
 		return nil
@@ -269,7 +269,7 @@ func (a *Agent) decide(ctx context.Context, policy Policy, v intent.Verified, re
 			return a.refuse(ctx, refusal, time.Time{})
 		}
 	}
-	err = a.admit(ctx, grant, d, history, v, releases, refusal.At, verified)
+	err = a.admit(ctx, grant, d, past, v, releases, refusal.At, verified)
 	if rejected := (*Rejected)(nil); errors.As(err, &rejected) { // however often it is asked
 		refusal.Rule, refusal.Message = "format", "the cluster cannot store the release: "+rejected.Message
 		return a.refuse(ctx, refusal, time.Time{})
