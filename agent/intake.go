@@ -298,13 +298,18 @@ func history(app App, line Line, releases []Release) History {
 	for _, r := range releases {
 		commit := r.deployed(releases)
 		h.Marks = h.Marks.advance(r.Source, r.IssuedAt, r.Number, r.Reason == ReasonRollback, commit)
-		h.Admissions = append(h.Admissions, Admission{
-			Number: r.Number, Digest: r.Intent, TokenID: r.Evidence.TokenID, Commit: commit, Image: r.Image,
-			RunID: r.Source.RunID, Attempt: r.Source.RunAttempt, Reason: r.Reason, Restore: r.Restore,
-			Good: r.Status.Phase == Succeeded, Left: r.Status.Phase == Failed, UnderWay: !r.Status.Phase.Terminal(), VerdictAt: r.Status.At(StepVerdict),
-		})
+		h.Admissions = append(h.Admissions, r.admission(commit))
 	}
 	return h
+}
+
+// admission is r, which runs the code of commit, as ordering compares it.
+func (r Release) admission(commit string) Admission {
+	return Admission{
+		Number: r.Number, Digest: r.Intent, TokenID: r.Evidence.TokenID, Commit: commit, Image: r.Image,
+		RunID: r.Source.RunID, Attempt: r.Source.RunAttempt, Reason: r.Reason, Restore: r.Restore,
+		Good: r.Status.Phase == Succeeded, Left: r.Status.Phase == Failed, UnderWay: !r.Status.Phase.Terminal(), VerdictAt: r.Status.At(StepVerdict),
+	}
 }
 
 // admit makes a release durable, then the marks. If the agent dies in between,
