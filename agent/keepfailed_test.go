@@ -150,3 +150,29 @@ func TestWhatIsLeft(t *testing.T) {
 		}
 	}
 }
+
+// TestWhatWasLeftWithADeathInEveryCall kills the agent in each of its calls.
+func TestWhatWasLeftWithADeathInEveryCall(t *testing.T) {
+	t.Parallel()
+	v1, v2, v3 := push(1, 0, 1), push(2, 2, 3), push(3, 4, 5)
+	v2.change = withExtra
+	story := func(t *testing.T, w *world) map[string]string {
+		t.Helper()
+		w.broken[v2.image()] = true
+		w.refused[v3.image()] = &Rejected{Object: Object{Kind: "Secret", Name: "shop"}, Message: `there is no Secret "shop"`}
+		for _, r := range []run{v1, v2, v3} {
+			w.publish(t, r)
+			w.run()
+			if w.died() {
+				w.run()
+			}
+		}
+		return nil
+	}
+	dieInEveryCall(t, story, func(t *testing.T, w *world, _ map[string]string) {
+		t.Helper()
+		if got, want := w.phases(), "Succeeded Failed Failed"; got != want || w.live["web"] != v2.image() || w.live["extra"] != v2.image() {
+			t.Errorf("got %s with %v live, want %s and all of the second", got, w.live, want)
+		}
+	})
+}
