@@ -105,20 +105,15 @@ func (a *Agent) Run(ctx context.Context) error {
 		a.lines.wait()
 		a.reports.wait()
 	}()
-	resumed := map[string]bool{}
 	for {
 		a.Pulse.Beat()
 		apps := a.Apps.Apps()
+		a.declare(apps)
 		for _, app := range apps {
-			if !resumed[app.Name] {
-				resumed[app.Name] = true
-				a.resume(app)
-			}
-			a.notePolicies(app)
 			watched.wake(app.Name, false)
 		}
 		for _, r := range a.Requests.Requests() { // those from before this agent's time
-			a.requests.wake(r.Line, false)
+			a.requests.remind(r.Line) // what failed is tried again at its own pace
 		}
 		tick := time.After(a.pollInterval(len(apps)))
 		for polled := false; !polled; {
@@ -158,25 +153,6 @@ func (a *Agent) pollInterval(apps int) time.Duration {
 		return a.config.PollInterval
 	}
 	return min(max(time.Duration(apps)*pollPerApp, fastestPoll), SlowestPoll)
-}
-
-// resume gives every line of the app a turn after a start.
-func (a *Agent) resume(app App) {
-	for _, environment := range app.Environments {
-		line := Line{App: app.Name, Environment: environment.Name}
-		a.lines.wake(line, false)
-		a.wakeReports(line)
-	}
-	a.remind(app)
-}
-
-// remind gives every refusal of the app that is yet to be reported a turn.
-func (a *Agent) remind(app App) {
-	for _, r := range app.Status.Refusals {
-		if r.unreported() {
-			a.reports.remind(r.target())
-		}
-	}
 }
 
 // overtaken reports whether what the line's turn is at has to make way. That is so

@@ -9,19 +9,22 @@ import (
 
 // watchOver looks at what somebody else has done to the objects of the release
 // that serves, and puts it back or puts it on record, as the App says. It is part
-// of a line's turn, so it never meets a rollout; a newer release cuts it short.
+// of a line's turn, so it never meets a rollout; a newer release cuts it short, and
+// so does applyTimeout: it is then tried again.
 // While nobody touches anything it costs no request.
 //
 // The record is durable before anything is put back: an agent that dies in
 // between finds the drift again, and counts it twice at worst.
 func (a *Agent) watchOver(ctx context.Context, line Line) error {
+	a.watching(line, true) // before the releases are read: one that comes after that interrupts
+	defer a.watching(line, false)
 	good := serving(a.Reader.Releases(line))
 	policy, declared := a.driftPolicy(line)
 	if good == nil || !declared {
 		return nil
 	}
-	a.watching(line, true)
-	defer a.watching(line, false)
+	ctx, cancel := context.WithTimeout(ctx, applyTimeout)
+	defer cancel()
 	now, records := a.now(), good.Status.Drift
 	defer func() { a.lookAgain(line, nextDrift(records, a.now())) }()
 	found, err := a.Drifts.Drifted(ctx, *good, policy, func(o Object) bool { return driftDue(records, o, now).After(now) })
@@ -87,21 +90,6 @@ func (a *Agent) driftPolicy(line Line) (DriftPolicy, bool) {
 		}
 	}
 	return "", false
-}
-
-// notePolicies gives a line a turn when the App's word on its drift is another
-// than before: what was only reported may have to be put back.
-func (a *Agent) notePolicies(app App) {
-	for _, e := range app.Environments {
-		line := Line{App: app.Name, Environment: e.Name}
-		a.mu.Lock()
-		before, known := a.policies[line]
-		a.policies[line] = e.Drift
-		a.mu.Unlock()
-		if known && before != e.Drift {
-			a.lines.wake(line, false)
-		}
-	}
 }
 
 // watching notes whether the line's turn is at its drift.

@@ -117,6 +117,57 @@ func TestANewReleaseDoesNotWaitForALookAtDrift(t *testing.T) {
 	})
 }
 
+// TestALookAtDriftThatHangsIsTriedAgain is about one whose answer gets lost.
+func TestALookAtDriftThatHangsIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		v1 := push(1, 0, 1)
+		w.deploys(t, v1)
+		looks := 0
+		w.onLook = func(ctx context.Context) error {
+			if looks++; looks > 1 {
+				return nil
+			}
+			<-ctx.Done()
+			return ctx.Err()
+		}
+		w.edit("nginx")
+		w.runUntil(w.now().Add(applyTimeout+10*time.Second), nil)
+		if looks != 2 || w.live["web"] != v1.image() {
+			t.Errorf("got %d looks and %s live, want the second one to put it back", looks, w.live["web"])
+		}
+	})
+}
+
+// askedWhileWatched tells the first reading of the releases whether the line's turn
+// is known to be at its drift.
+type askedWhileWatched struct {
+	*world
+	agent *Agent
+	is    bool
+}
+
+func (r *askedWhileWatched) Releases(line Line) []Release {
+	r.agent.mu.Lock()
+	defer r.agent.mu.Unlock()
+	r.is = r.agent.watched[line]
+	return r.world.Releases(line)
+}
+
+// TestNoReleaseComesUnseenBeforeALookAtDrift is about one that comes between the
+// reading of the releases and the look: it has to find what it is to interrupt.
+func TestNoReleaseComesUnseenBeforeALookAtDrift(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	reader := &askedWhileWatched{world: w}
+	reader.agent = New(Ports{Apps: w, Reader: reader}, Config{Now: noon})
+	line := Line{App: "storefront", Environment: "production"}
+	if err := reader.agent.watchOver(t.Context(), line); err != nil || !reader.is || reader.agent.watched[line] {
+		t.Errorf("got %v, known to be at it before: %t, after: %t; want it known before alone", err, reader.is, reader.agent.watched[line])
+	}
+}
+
 func TestDriftWithADeathInEveryCall(t *testing.T) {
 	t.Parallel()
 	v1, v2 := push(1, 0, 1), push(2, 2, 3)

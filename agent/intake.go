@@ -37,6 +37,7 @@ func (a *Agent) watchApp(ctx context.Context, name string) error {
 	if !found {
 		return nil // deleted: its releases stay, nothing new is admitted
 	}
+	a.remind(app)
 	policy, err := CompilePolicy(app)
 	if err != nil {
 		return a.problem(ctx, app, err)
@@ -50,7 +51,6 @@ func (a *Agent) watchApp(ctx context.Context, name string) error {
 	if err := a.problem(ctx, app, nil); err != nil {
 		return err
 	}
-	a.remind(app)
 	noticed := a.now()
 	var failures []error
 	for _, notice := range a.news(app, notices, noticed) {
@@ -250,8 +250,8 @@ func (a *Agent) decide(ctx context.Context, policy Policy, v intent.Verified, re
 		return nil
 	}
 	releases := a.Reader.Releases(refusal.Line)
-	history := history(app, refusal.Line, releases)
-	d := Order(history, v, grant.Force)
+	past := history(app, refusal.Line, releases)
+	d := Order(past, v, grant.Force)
 	switch {
 	case d.Outcome == OutcomeKnown:
 		return nil
@@ -269,7 +269,7 @@ func (a *Agent) decide(ctx context.Context, policy Policy, v intent.Verified, re
 			return a.refuse(ctx, refusal, time.Time{})
 		}
 	}
-	err = a.admit(ctx, grant, d, history, v, releases, refusal.At, verified)
+	err = a.admit(ctx, grant, d, past, v, releases, refusal.At, verified)
 	if rejected := (*Rejected)(nil); errors.As(err, &rejected) { // however often it is asked
 		refusal.Rule, refusal.Message = "format", "the cluster cannot store the release: "+rejected.Message
 		return a.refuse(ctx, refusal, time.Time{})
@@ -298,13 +298,18 @@ func history(app App, line Line, releases []Release) History {
 	for _, r := range releases {
 		commit := r.deployed(releases)
 		h.Marks = h.Marks.advance(r.Source, r.IssuedAt, r.Number, r.Reason == ReasonRollback, commit)
-		h.Admissions = append(h.Admissions, Admission{
-			Number: r.Number, Digest: r.Intent, TokenID: r.Evidence.TokenID, Commit: commit, Image: r.Image,
-			RunID: r.Source.RunID, Attempt: r.Source.RunAttempt, Reason: r.Reason, Restore: r.Restore,
-			Good: r.Status.Phase == Succeeded, Left: r.Status.Phase == Failed, UnderWay: !r.Status.Phase.Terminal(), VerdictAt: r.Status.At(StepVerdict),
-		})
+		h.Admissions = append(h.Admissions, r.admission(commit))
 	}
 	return h
+}
+
+// admission is r, which runs the code of commit, as ordering compares it.
+func (r Release) admission(commit string) Admission {
+	return Admission{
+		Number: r.Number, Digest: r.Intent, TokenID: r.Evidence.TokenID, Commit: commit, Image: r.Image,
+		RunID: r.Source.RunID, Attempt: r.Source.RunAttempt, Reason: r.Reason, Restore: r.Restore,
+		Good: r.Status.Phase == Succeeded, Left: r.Status.Phase == Failed, UnderWay: !r.Status.Phase.Terminal(), VerdictAt: r.Status.At(StepVerdict),
+	}
 }
 
 // admit makes a release durable, then the marks. If the agent dies in between,

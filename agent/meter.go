@@ -24,6 +24,7 @@ func Waiting(releases []Release) Backlog {
 		if !r.Status.Phase.Terminal() {
 			b.Deploy = earlier(b.Deploy, r.Status.At(StepAdmitted))
 		}
+		// A word that is held back for a moment counts as what it is: not said.
 		if r.late(releases).unreported() && len(r.Status.Timeline) > 0 {
 			since := r.Status.Timeline[len(r.Status.Timeline)-1].At
 			if verdict := r.Status.At(StepVerdict); !verdict.IsZero() {

@@ -40,13 +40,25 @@ func (c *tally) Refused(r Refusal) {
 	c.refused[r.Tag]++
 }
 
+// countedStory is the story, and then a rollback that is asked for in the cluster.
+func countedStory(t *testing.T, w *world) map[string]string {
+	t.Helper()
+	digests := story(t, w)
+	w.ask("back", "2")
+	w.run()
+	if w.died() {
+		w.run()
+	}
+	return digests
+}
+
 func TestWhatIsDurableIsCountedOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w, counted := newWorld(t), newTally()
 		w.meter = counted
-		story(t, w)
-		for number := 1; number <= 4; number++ {
+		countedStory(t, w)
+		for number := 1; number <= 5; number++ {
 			if counted.admitted[number] != 1 || counted.verdicts[number] != 1 || counted.reported[number] != 1 {
 				t.Errorf("release %d: got %d admissions, %d verdicts and %d reports", number, counted.admitted[number], counted.verdicts[number], counted.reported[number])
 			}
@@ -66,11 +78,11 @@ func TestNoDeathCountsAnythingTwice(t *testing.T) {
 		t.Helper()
 		counts[w] = newTally()
 		w.meter = counts[w]
-		return story(t, w)
+		return countedStory(t, w)
 	}, func(t *testing.T, w *world, _ map[string]string) {
 		t.Helper()
 		c, missing := counts[w], 0
-		for number := 1; number <= 4; number++ {
+		for number := 1; number <= 5; number++ {
 			for what, n := range map[string]int{"admissions": c.admitted[number], "verdicts": c.verdicts[number], "reports": c.reported[number]} {
 				if n > 1 {
 					t.Errorf("release %d: got %d %s", number, n, what)
@@ -84,7 +96,7 @@ func TestNoDeathCountsAnythingTwice(t *testing.T) {
 			}
 		}
 		if missing > 1 { // one death, one write that was not counted
-			t.Errorf("%d of 12 moments were not counted", missing)
+			t.Errorf("%d of 15 moments were not counted", missing)
 		}
 	})
 }
@@ -94,7 +106,7 @@ func TestWhatWaits(t *testing.T) {
 	at := func(number int, phase, reported Phase, admitted, verdict int) Release {
 		r := Release{Number: number, Status: Status{Phase: phase, Reported: Reported{Phase: reported}}}
 		r.Status.Reach(StepAdmitted, minutes(admitted))
-		if phase.Terminal() {
+		if verdict != 0 {
 			r.Status.Reach(StepVerdict, minutes(verdict))
 		}
 		return r
@@ -107,6 +119,7 @@ func TestWhatWaits(t *testing.T) {
 		{"nothing", []Release{at(1, Succeeded, Succeeded, 1, 2)}, Backlog{}},
 		{"a rollout", []Release{at(1, Succeeded, Succeeded, 1, 2), at(2, RollingOut, RollingOut, 3, 0)}, Backlog{Deploy: minutes(3)}},
 		{"a rollout that nobody knows of", []Release{at(2, RollingOut, Pending, 3, 0)}, Backlog{Deploy: minutes(3), Report: minutes(3)}},
+		{"a red that is not said while the good one is put back", []Release{at(2, Restoring, RollingOut, 3, 4)}, Backlog{Deploy: minutes(3), Report: minutes(4)}},
 		{"two verdicts", []Release{at(1, Failed, RollingOut, 1, 2), at(2, Succeeded, "", 3, 4)}, Backlog{Report: minutes(2)}},
 		{"one that was overtaken, and was said so", []Release{at(1, Succeeded, Superseded, 1, 2), at(2, Succeeded, Succeeded, 3, 4)}, Backlog{}},
 	} {

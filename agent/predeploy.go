@@ -46,7 +46,7 @@ func (a *Agent) predeploy(ctx context.Context, r Release) error {
 		return a.supersede(ctx, r, releases)
 	}
 	if cause != nil {
-		return a.fail(ctx, r, *cause, current(releases))
+		return a.fail(ctx, r, *cause, releases)
 	}
 	return a.move(ctx, r, func(s *Status) {
 		s.Phase, s.Message, s.PredeployLog = Applying, "Writing its objects", log

@@ -19,7 +19,7 @@ const (
 	RollingOut   Phase = "RollingOut"   // its objects are written; pods are changing
 	Restoring    Phase = "Restoring"    // it failed; the last good release's objects are being written
 	Succeeded    Phase = "Succeeded"    // every new pod ready, every old one out of the endpoints
-	Failed       Phase = "Failed"       // it failed and there was nothing to go back to
+	Failed       Phase = "Failed"       // it failed and nothing was put back: there was nothing, its app says so, that failed too, or a newer one came
 	RolledBack   Phase = "RolledBack"   // it failed and the last good release's objects are back
 	Superseded   Phase = "Superseded"   // a newer release took its place before it was done
 )

@@ -45,10 +45,19 @@ func (r Release) unreported() bool { return r.Status.Reported.Phase != r.checkPh
 // ordinary; no release has it as its phase.
 const waitingPhase = "Waiting"
 
-// checkPhase is the phase as far as a check run tells phases apart. While the last
-// good release is put back, the check goes on showing what it did: that takes a
-// moment, and GitHub wants one between two writes, so a word of it would only
-// make the red one late.
+// quietTime is how long a check says nothing of a release that is put back. That
+// takes a moment, and GitHub wants one between two writes, so that a word of it
+// would only make the red one late. What takes longer may last for applyDeadline.
+const quietTime = 5 * time.Second
+
+// due reports whether the check on the commit is to be brought in step now.
+func (r Release) due(now time.Time) bool {
+	verdict := r.Status.At(StepVerdict)
+	quiet := r.Status.Phase == Restoring && !now.Before(verdict) && now.Before(verdict.Add(quietTime))
+	return r.unreported() && !quiet
+}
+
+// checkPhase is the phase as far as a check run tells phases apart.
 func (r Release) checkPhase() Phase {
 	if r.waits() {
 		return waitingPhase
@@ -58,9 +67,7 @@ func (r Release) checkPhase() Phase {
 		return Pending
 	case Applying, RollingOut:
 		return RollingOut
-	case Restoring:
-		return r.Status.Reported.Phase
-	case Predeploying, Failed, RolledBack, Succeeded, Superseded:
+	case Predeploying, Restoring, Failed, RolledBack, Succeeded, Superseded:
 	}
 	return r.Status.Phase
 }
@@ -91,8 +98,30 @@ func (r Refusal) unreported() bool { return r.Repository != "" && !r.Reported }
 func (a *Agent) wakeReports(line Line) {
 	releases := a.Reader.Releases(line)
 	for _, r := range releases {
-		if now := r.late(releases); now.unreported() {
+		if now := r.late(releases); now.due(a.now()) {
 			a.reports.wake(r.target(), now.Status.Phase != Succeeded && a.isGreening(r))
+		}
+	}
+}
+
+// remind gives every target of the app that is out of step a turn, at every look
+// at the app: nothing else tells when a word is due that was not, or that an app
+// is back which was gone when it was.
+func (a *Agent) remind(app App) {
+	for _, r := range app.Status.Refusals {
+		if r.unreported() {
+			a.reports.remind(r.target())
+		}
+	}
+	if a.Checks == nil {
+		return // all are out of step, and stay so
+	}
+	for _, environment := range app.Environments {
+		releases := a.Reader.Releases(Line{App: app.Name, Environment: environment.Name})
+		for _, r := range releases {
+			if r.late(releases).due(a.now()) {
+				a.reports.remind(r.target())
+			}
 		}
 	}
 }
@@ -127,7 +156,7 @@ func (a *Agent) report(ctx context.Context, to target) error {
 	for _, environment := range app.Environments {
 		releases := a.Reader.Releases(Line{App: to.app, Environment: environment.Name})
 		for _, r := range releases {
-			if r.target() == to && r.late(releases).unreported() {
+			if r.target() == to && r.late(releases).due(a.now()) {
 				due = append(due, func(ctx context.Context) error { return a.reportRelease(ctx, r, environment) })
 			}
 		}

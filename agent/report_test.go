@@ -59,6 +59,65 @@ func TestRedIsTheNextWord(t *testing.T) {
 	})
 }
 
+// TestRedIsSaidWhileItCannotBePutBack is about a cluster that does not take the
+// last good release for long: the check must not show a rollout meanwhile.
+func TestRedIsSaidWhileItCannotBePutBack(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		bad := push(2, 0, 2)
+		_, digest := envelope(t, bad)
+		w := newWorld(t)
+		w.publish(t, push(1, 0, 1))
+		w.run()
+		w.broken[bad.image()] = true
+		w.onApply = func(_ context.Context, r Release) error {
+			if r.Number == 1 {
+				return errors.New("no answer")
+			}
+			return nil
+		}
+		w.onList = func(context.Context) error { // nor does the registry answer once it is admitted
+			if len(w.Releases(Line{App: "storefront", Environment: "production"})) == 2 {
+				return errors.New("no answer")
+			}
+			return nil
+		}
+		w.publish(t, bad)
+		w.run()
+		if c := w.checks[digest]; c.Status != InProgress || !strings.Contains(c.Title, "exit code 3") || !strings.Contains(c.Summary, "exit code 3") {
+			t.Errorf("got %s %q while nothing can be put back, want it under way with its cause", c.Status, c.Title)
+		}
+		w.onApply = nil
+		w.run()
+		if c := w.checks[digest]; c.Conclusion != Failure || w.phases() != "Succeeded RolledBack" {
+			t.Errorf("got %s and %s, want it red at last", w.phases(), c.Conclusion)
+		}
+	})
+}
+
+func TestAWordOfWhatIsPutBackWaitsAMoment(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		phase, shown Phase
+		since        time.Duration // the verdict
+		want         bool
+	}{
+		{Restoring, RollingOut, 0, false},
+		{Restoring, RollingOut, quietTime - 1, false},
+		{Restoring, RollingOut, quietTime, true},
+		{Restoring, RollingOut, -time.Hour, true}, // the clock was set back
+		{Restoring, Restoring, quietTime, false},
+		{RolledBack, RollingOut, 0, true},
+		{RolledBack, Restoring, quietTime, true},
+	} {
+		r := Release{Status: Status{Phase: test.phase, Reported: Reported{Phase: test.shown}}}
+		r.Status.Reach(StepVerdict, noon())
+		if got := r.due(after(test.since)); got != test.want {
+			t.Errorf("%s, %s after its verdict, and the check shows %s: got due %t, want %t", test.phase, test.since, test.shown, got, test.want)
+		}
+	}
+}
+
 func TestAReportIsTriedForTwoWeeks(t *testing.T) {
 	t.Parallel()
 	down := errors.New("no answer")

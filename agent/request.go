@@ -114,6 +114,7 @@ func (a *Agent) takeRequest(ctx context.Context, r Request) error {
 		if err != nil {
 			return fmt.Errorf("creating release %d of %s: %w", release.Number, r.Line, err)
 		}
+		a.Meter.Moved(release, Status{})
 		a.log.Info("release admitted", "environment", r.Line.Environment, "name", r.Line.App, "release", release.Number,
 			"commit", release.Source.Commit, "image", release.Image, "reason", release.Reason)
 		releases = append(slices.Clone(releases), release)
@@ -156,8 +157,8 @@ func (r Request) release(app App, releases []Release, now time.Time) (Release, e
 		return Release{}, err
 	}
 	target.At = r.CreatedAt
-	history := history(app, r.Line, releases)
-	found, err := history.target(target)
+	past := history(app, r.Line, releases)
+	found, err := past.target(target)
 	if err != nil {
 		return Release{}, err
 	}
@@ -173,7 +174,7 @@ func (r Request) release(app App, releases []Release, now time.Time) (Release, e
 		return Release{}, denied
 	}
 	release := Release{
-		Line: r.Line, Namespace: r.Namespace, Number: history.Marks.LastNumber + 1,
+		Line: r.Line, Namespace: r.Namespace, Number: past.Marks.LastNumber + 1,
 		Intent: r.intent(), Kind: intent.Rollback, Reason: ReasonRollback, Note: r.note(target.explain(found)), Rule: requestRule,
 		Source: r.source(old, found.Commit, releases), IssuedAt: r.CreatedAt, Evidence: r.evidence(),
 		Status: Status{Phase: Pending},

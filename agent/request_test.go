@@ -125,6 +125,23 @@ func TestRequestNeedsNeitherRegistryNorGitHub(t *testing.T) {
 	})
 }
 
+// TestRequestIsTriedEverMoreSlowly is about an API server that does not tell who
+// asks, for an hour of looks at what is asked for.
+func TestRequestIsTriedEverMoreSlowly(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.desk.trouble = errors.New("no answer")
+		w.publish(t, push(1, 0, 1))
+		w.run()
+		w.ask("back", "1")
+		w.runUntil(w.now().Add(time.Hour-settled), nil)
+		if n := w.desk.vouched; n < 60 || n > 130 { // after 1/2 s, 1 s, 2 s, … a minute
+			t.Errorf("got %d tries in an hour, want the waits between them kept", n)
+		}
+	})
+}
+
 // TestRequestByTwo asks twice at once: both want the same, and the check runs and
 // numbers are their own.
 func TestRequestByTwo(t *testing.T) {

@@ -9,7 +9,9 @@ import (
 // desk is where people ask for rollbacks in a world.
 type desk struct {
 	requests []Request
-	forged   bool // the API server lets anybody ask in another's name
+	forged   bool  // the API server lets anybody ask in another's name
+	trouble  error // it does not tell
+	vouched  int   // how often it was asked
 }
 
 // ask makes a request, as the API server would: its times are whole seconds.
@@ -43,10 +45,11 @@ func (w *world) Conclude(ctx context.Context, r Request) error {
 
 func (w *world) Vouch(ctx context.Context, _ Request) error {
 	return w.call(ctx, func() error {
+		w.desk.vouched++
 		if w.desk.forged {
 			return ErrUnvouched
 		}
-		return nil
+		return w.desk.trouble
 	})
 }
 

@@ -8,12 +8,17 @@ import (
 	"time"
 )
 
-// fail makes the cause durable before anything is put back.
-func (a *Agent) fail(ctx context.Context, r Release, cause Cause, good *Release) error {
+// fail makes the cause durable before anything is put back. Nothing is if what is
+// there is to be looked at: what r wrote, or what an older release left that failed,
+// as long as r has written nothing over it.
+func (a *Agent) fail(ctx context.Context, r Release, cause Cause, releases []Release) error {
 	services := r.Status.Services
+	before := left(slices.DeleteFunc(slices.Clone(releases), func(other Release) bool { return other.Number >= r.Number }))
 	return a.move(ctx, r, func(s *Status) {
 		s.Phase, s.Cause, s.Message, s.Services = Failed, &cause, "Failed: "+cause.Message, services
-		if good != nil && !r.keepsObjects() {
+		failed := Release{App: r.App, Status: *s}
+		stays := failed.keepsObjects() || !failed.wrote() && before != nil && before.leftAsItFailed()
+		if current(releases) != nil && !stays {
 			s.Phase = Restoring
 		}
 		s.Reach(StepVerdict, a.now())
@@ -26,6 +31,28 @@ func (r Release) keepsObjects() bool { return r.App.KeepFailed && !r.Status.At(S
 
 // leftAsItFailed reports whether r has failed and its objects are still there.
 func (r Release) leftAsItFailed() bool { return r.Status.Phase == Failed && r.keepsObjects() }
+
+// left is the failed release whose objects are in the cluster still: its app says
+// so, or nothing could be put back, and no newer one has written over them. nil if
+// there is none.
+func left(releases []Release) *Release {
+	for i := len(releases) - 1; i >= 0; i-- {
+		switch r := releases[i]; {
+		case r.Status.Phase == Failed && r.wrote():
+			return &releases[i]
+		case r.Status.Phase == Failed, r.Status.Phase == Superseded && !r.began():
+		default:
+			return nil
+		}
+	}
+	return nil
+}
+
+// began reports whether a release that was superseded may have written objects of
+// the app: it knew which, and its predeploy was done.
+func (r Release) began() bool {
+	return len(r.Status.Inventory) > 0 && (!r.predeploys() || !r.Status.At(StepPredeployed).IsZero())
+}
 
 // failure is a release in a phase whose objects cannot be written.
 type failure struct {

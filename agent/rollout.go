@@ -154,7 +154,7 @@ func (a *Agent) prepare(ctx context.Context, r Release, releases []Release) erro
 	defer cancel()
 	inventory, err := a.Planner.Objects(planCtx, r)
 	if rejected := (*Rejected)(nil); errors.As(err, &rejected) {
-		return a.fail(ctx, r, *r.refused(rejected), current(releases))
+		return a.fail(ctx, r, *r.refused(rejected), releases)
 	}
 	if err != nil {
 		return fmt.Errorf("planning release %d of %s: %w", r.Number, r.Line, err)
@@ -173,13 +173,13 @@ func (a *Agent) apply(ctx context.Context, r Release, releases []Release) error 
 	defer cancel()
 	inventory, err := a.Cluster.Apply(applyCtx, r)
 	if rejected := (*Rejected)(nil); errors.As(err, &rejected) {
-		return a.fail(ctx, r, *r.refused(rejected), current(releases))
+		return a.fail(ctx, r, *r.refused(rejected), releases)
 	}
 	if err != nil && ctx.Err() == nil && a.givesUp(r, later(r.Status.At(StepAdmitted), r.Status.At(StepPredeployed))) {
 		return a.fail(ctx, r, Cause{
 			Kind: CauseNoProgress, Message: fmt.Sprintf("its objects were not written within %s: %v", applyDeadline, err),
 			Next: "ask the platform owner about the API server and its admission webhooks, then run the workflow again",
-		}, current(releases))
+		}, releases)
 	}
 	if err != nil {
 		return fmt.Errorf("applying release %d of %s: %w", r.Number, r.Line, err)
@@ -204,7 +204,7 @@ func (a *Agent) observe(ctx context.Context, r Release, releases []Release) erro
 			return ctx.Err()
 		}
 		r.Status.Services = services
-		return a.fail(ctx, r, cause, current(releases))
+		return a.fail(ctx, r, cause, releases)
 	}
 	return a.move(ctx, r, func(s *Status) {
 		s.Phase, s.Services = Succeeded, services

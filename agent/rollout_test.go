@@ -182,6 +182,7 @@ func TestWhatCannotBePutBackStaysRed(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				v1, v2 := push(1, 0, 1), push(2, 2, 3)
+				v2.change = func(p *intent.Predicate) { withExtra(p); p.Spec.KeepFailed = false }
 				w := newWorld(t)
 				w.broken[v2.image()] = true
 				tries := 0
@@ -197,6 +198,9 @@ func TestWhatCannotBePutBackStaysRed(t *testing.T) {
 				check := w.checks[digest]
 				if w.phases() != "Succeeded Failed" || check.Conclusion != Failure {
 					t.Fatalf("got %s, check %s; want the second failed", w.phases(), check.Conclusion)
+				}
+				if len(w.pruned) != 0 || w.live["extra"] != v2.image() {
+					t.Errorf("got %v pruned, %v live; want the objects left, as the check says", w.pruned, w.live)
 				}
 				if final := name != "no answer"; final != (tries == 1) {
 					t.Errorf("got %d tries, want one only if it is refused", tries)

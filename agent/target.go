@@ -144,12 +144,25 @@ func (a Admission) unsettled(at time.Time) bool {
 // what it brings back is not kept.
 func (h History) brings(a Admission) (Admission, bool) {
 	for _, old := range slices.Backward(h.Admissions) {
-		again := a.Restore == 0 && a.Reason == ReasonRollback && old.RunID == a.RunID
-		if old.Good && old.Number < a.Number && (old.Number == a.Restore || again) {
+		if a.brings(old) {
 			return old, true
 		}
 	}
 	return Admission{}, false
+}
+
+// brings is Release.BringsBack of what ordering compares.
+func (a Admission) brings(old Admission) bool {
+	again := a.Restore == 0 && a.Reason == ReasonRollback && old.RunID == a.RunID
+	return old.Good && old.Number < a.Number && (old.Number == a.Restore || again)
+}
+
+// BringsBack reports whether old is a good release that r is to bring back; of
+// several it is the newest. A rollback by number names its release; a run that is
+// repeated means the release that it made, or that another repetition brought back
+// last. It is false of all if r is news.
+func (r Release) BringsBack(old Release) bool {
+	return r.admission(r.Commit).brings(old.admission(old.Commit))
 }
 
 // origin is the number of the release that the version of a came with.

@@ -8,6 +8,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
+
+	"github.com/inhaul/inhaul/intent"
 )
 
 func TestParseTarget(t *testing.T) {
@@ -183,5 +185,35 @@ func TestPreviousOfWhatWasTrimmed(t *testing.T) {
 	h.Admissions = h.Admissions[2:]
 	if got, err := h.target(Target{Previous: true}); err == nil {
 		t.Errorf("got release %d, which is newer than what serves; want a refusal", got.Number)
+	}
+}
+
+// TestWhatAReleaseBringsBack is asked of releases by those who keep what was in
+// them, and of their admissions by ordering.
+func TestWhatAReleaseBringsBack(t *testing.T) {
+	t.Parallel()
+	at := func(number int, run int64, phase Phase) Release {
+		return Release{Number: number, Source: intent.Source{RunID: run}, Status: Status{Phase: phase}}
+	}
+	byNumber, again, redeploy := at(5, 9, Pending), at(5, 7, Pending), at(5, 7, Pending)
+	byNumber.Reason, byNumber.Restore = ReasonRollback, 2
+	again.Reason, redeploy.Reason = ReasonRollback, ReasonRedeploy
+	for _, test := range []struct {
+		name   string
+		r, old Release
+		want   bool
+	}{
+		{"the one that it names", byNumber, at(2, 7, Succeeded), true},
+		{"another one", byNumber, at(3, 7, Succeeded), false},
+		{"another one of its own run", byNumber, at(3, 9, Succeeded), false},
+		{"of the run that is repeated", again, at(2, 7, Succeeded), true},
+		{"of that run, but it failed", again, at(2, 7, RolledBack), false},
+		{"of that run, but newer", again, at(6, 7, Succeeded), false},
+		{"of another run", again, at(2, 8, Succeeded), false},
+		{"a redeploy is news", redeploy, at(2, 7, Succeeded), false},
+	} {
+		if got := test.r.BringsBack(test.old); got != test.want {
+			t.Errorf("%s: got %t, want %t", test.name, got, test.want)
+		}
 	}
 }

@@ -26,17 +26,19 @@ func (a *Agent) tidy(ctx context.Context, line Line) error {
 	if err := a.markCurrent(ctx, app, line, good.Number); err != nil {
 		return err
 	}
-	keep := a.kept(app, releases, good)
+	keep, whole := a.kept(app, releases, good), []int{good.Number}
+	if failed := left(releases); failed != nil {
+		whole = append(whole, failed.Number)
+	}
 	var needed []Object
 	newest := releases[len(releases)-1].Number
 	for _, r := range releases {
-		whole := r.Number == good.Number || r.Number == newest && r.leftAsItFailed()
 		for _, object := range r.Status.Inventory {
 			// Configuration is named by content and small: it stays for as long
 			// as a kept release can be rolled back to. The newest predeploy's Job
-			// stays as evidence, and so does all of a newest release that failed and
-			// is not rolled back.
-			if whole || keep[r.Number] && object.holdsConfig() || r.Number == newest && object.isJob() {
+			// stays as evidence, and so does all of a release that failed and is not
+			// rolled back.
+			if slices.Contains(whole, r.Number) || keep[r.Number] && object.holdsConfig() || r.Number == newest && object.isJob() {
 				needed = append(needed, object)
 			}
 		}
@@ -91,9 +93,13 @@ func (a *Agent) shed(ctx context.Context, r Release, needed []Object, keep bool)
 }
 
 // kept are the numbers of the releases that stay: the newest ones, the current
-// one, what is yet to be reported, and what could still be published again.
+// one, one that failed and whose objects are there still, what is yet to be
+// reported, and what could still be published again.
 func (a *Agent) kept(app App, releases []Release, good *Release) map[int]bool {
 	keep := map[int]bool{}
+	if failed := left(releases); failed != nil {
+		keep[failed.Number] = true
+	}
 	for i, r := range releases {
 		recent := i >= len(releases)-max(app.History, 1)
 		replayable := a.now().Sub(r.IssuedAt) < intent.MaxClockSkew+time.Minute

@@ -27,6 +27,7 @@ type world struct {
 
 	born      time.Time // when its first agent started, at lunch
 	app       App
+	gone      bool              // somebody has deleted the App
 	others    []App             // beside it, without intents
 	envelopes map[string][]byte // by tag
 	notices   []Notice
@@ -126,6 +127,9 @@ func (w *world) Apps() []App {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	app := w.app
+	if w.gone {
+		return w.others
+	}
 	app.Status.Lines, app.Status.Refusals = slices.Clone(app.Status.Lines), slices.Clone(app.Status.Refusals)
 	return append([]App{app}, w.others...)
 }

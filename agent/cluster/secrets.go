@@ -159,14 +159,11 @@ func sameHolder(a, b render.Holder) bool {
 }
 
 // broughtBack are the releases whose configuration r is to bring back, the most
-// wanted first; none if r is news. A rollback by number names its release; a run
-// that is repeated means the release that it made, or that another repetition
-// brought back last.
+// wanted first; none if r is news.
 func broughtBack(r agent.Release, releases []agent.Release) []agent.Release {
 	var old []agent.Release
 	for _, o := range slices.Backward(releases) {
-		again := r.Restore == 0 && r.Reason == agent.ReasonRollback && o.Source.RunID == r.Source.RunID && o.Status.Phase == agent.Succeeded
-		if o.Number < r.Number && (o.Number == r.Restore || again) {
+		if r.BringsBack(o) {
 			old = append(old, o)
 		}
 	}
