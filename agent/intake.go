@@ -93,8 +93,13 @@ func (a *Agent) news(app App, notices []Notice, now time.Time) []Notice {
 	for _, marks := range app.Status.Lines {
 		forgotten[marks.Environment] = marks.ForgottenBefore
 	}
-	for _, environment := range app.Environments {
-		for _, r := range a.Reader.Releases(Line{App: app.Name, Environment: environment.Name}) {
+	looked := map[string]bool{}
+	for _, n := range notices { // of environments that the App had once, too
+		if looked[n.Environment] {
+			continue
+		}
+		looked[n.Environment] = true
+		for _, r := range a.Reader.Releases(Line{App: app.Name, Environment: n.Environment}) {
 			known[prefix(r.Intent)] = true
 		}
 	}
