@@ -41,7 +41,10 @@ func TestAVerdictIsReportedWhenItsAppIsBack(t *testing.T) {
 					time.Sleep(15 * time.Second)
 					set(true)
 					time.Sleep(45 * time.Second)
-					if c := w.checks[digest]; w.phases() != "Succeeded" || c.Status == Completed {
+					w.mu.Lock()
+					c := w.checks[digest]
+					w.mu.Unlock()
+					if w.phases() != "Succeeded" || c.Status == Completed {
 						t.Errorf("got %s, the check %s; want a verdict that was not said", w.phases(), c.Status)
 					}
 					set(false)

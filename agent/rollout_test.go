@@ -29,6 +29,8 @@ func (w *world) deploys(t *testing.T, runs ...run) {
 }
 
 func (w *world) phases() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	var all []string
 	for _, r := range w.releases {
 		all = append(all, string(r.Status.Phase))
