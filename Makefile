@@ -22,8 +22,9 @@ test: need-test lint unit stories ## all tests that this machine can run; says w
 	@echo "make test: all passed"
 
 .PHONY: unit
-unit: ## tests without cluster, root or network, with the race detector
-	INHAUL_NO_SKIP= go test -race ./... # those that need a cluster are for `stories`
+unit: ## tests without cluster, root or network; a sample of the longest with the race detector
+	INHAUL_NO_SKIP= go test ./... # those that need a cluster are for `stories`
+	INHAUL_NO_SKIP= go test -race -short ./...
 	cd lab && go test -race ./...
 
 .PHONY: stories
