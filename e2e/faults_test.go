@@ -272,7 +272,11 @@ func githubFault(what map[string]any) func(context.Context, *chaos) (func(contex
 		return func(ctx context.Context) (bool, error) {
 			time.Sleep(last)
 			after, err := c.requests(ctx)
-			return after > before, errors.Join(err, c.team.lab(ctx, http.MethodDelete, "faults", nil, nil))
+			err = errors.Join(err, c.team.lab(ctx, http.MethodDelete, "faults", nil, nil))
+			delay, _ := what["delay"].(string)
+			late, _ := time.ParseDuration(delay) // 0 if there is none
+			time.Sleep(late)                     // what is on its way is part of this fault, not of a death in the next one
+			return after > before, err
 		}, c.team.lab(ctx, http.MethodPost, "faults", what, nil)
 	}
 }
