@@ -118,7 +118,7 @@ func noteDrift(records []DriftRecord, record DriftRecord) []DriftRecord {
 	if old.Action == DriftReported && record.Action == DriftReported && lastDrift(records, record.Object) == i {
 		return records
 	}
-	if record.At.Sub(old.Since) < driftPeriod {
+	if old.recent(record.At) {
 		record.Since, record.Times = old.Since, old.Times+1
 	}
 	return append(slices.Delete(records, i, i+1), record)
@@ -137,7 +137,7 @@ func lastDrift(records []DriftRecord, o Object) int {
 // driftsOf counts how often o was found in this period, and since when.
 func driftsOf(records []DriftRecord, o Object, now time.Time) (times int, since time.Time) {
 	for _, r := range records {
-		if r.Object != o || now.Sub(r.Since) >= driftPeriod {
+		if r.Object != o || !r.recent(now) {
 			continue
 		}
 		times += r.Times
@@ -148,15 +148,23 @@ func driftsOf(records []DriftRecord, o Object, now time.Time) (times int, since 
 	return times, since
 }
 
+// recent reports whether r is of this period. What is on record of a time to come
+// is of a clock that was wrong: it counts for nothing.
+func (r DriftRecord) recent(now time.Time) bool {
+	return !r.Since.After(now) && now.Sub(r.Since) < driftPeriod
+}
+
 // driftDue is when o may be looked at again after what is on record; a time that
 // is not after now means at once.
 func driftDue(records []DriftRecord, o Object, now time.Time) time.Time {
 	var at time.Time
 	if len(records) >= MaxDriftRecords {
 		oldest := slices.MinFunc(records, func(a, b DriftRecord) int { return a.Since.Compare(b.Since) })
-		at = oldest.Since.Add(driftPeriod)
+		if oldest.recent(now) {
+			at = oldest.Since.Add(driftPeriod)
+		}
 	}
-	if i := lastDrift(records, o); i >= 0 {
+	if i := lastDrift(records, o); i >= 0 && !records[i].At.After(now) {
 		at = later(at, records[i].Until)
 		if times, _ := driftsOf(records, o, now); times > 0 {
 			at = later(at, records[i].At.Add(driftPause<<min(times-1, maxDrifts)))
