@@ -140,7 +140,7 @@ func TestJudgeFailure(t *testing.T) {
 		{"no node takes it yet", observed("web", homeless), 20 * time.Second, "", time.Second + unschedulableAfter, "web 0/1", ""},
 		{"no node takes it for long enough", observed("web", homeless), time.Second + unschedulableAfter, CauseUnschedulable, 0, "no node takes the pod: 0/3 nodes are available", "add nodes"},
 		{"it is not ready yet", container(ContainerObservation{Running: true}), spec.DefaultHealthTimeout - time.Second, "", spec.DefaultHealthTimeout, "web 0/1", ""},
-		{"it was never ready", container(ContainerObservation{Running: true}), spec.DefaultHealthTimeout, CauseNotReady, 0, "not ready within 2m0s", "health.timeout"},
+		{"it was never ready", container(ContainerObservation{Running: true}), spec.DefaultHealthTimeout, CauseNotReady, 0, "not ready within 1m55s", "health.timeout"},
 		{"a pod made later has its own time", observed("web", late), spec.DefaultHealthTimeout, "", time.Minute + spec.DefaultHealthTimeout, "web 0/1", ""},
 		{"the cluster refuses to make pods for long enough", refused, uncertainFor, CauseQuota, 0, "refuses to make pods: exceeded quota: team", "raise the quota"},
 		{"no pod was made", noPods, noPodsAfter, CauseNoProgress, 0, "no pod was made within 1m30s", "kubectl get events"},

@@ -21,7 +21,7 @@ const (
 	noProgress     = 95 * time.Second // Kubernetes says nothing at all, and a controller that lost the API server has its time
 	quickHealth    = 20 * time.Second // of the services that are never ready, so that a row is short
 	quicklyUnwell  = quickHealth + atOnce
-	defaultHealth  = spec.DefaultHealthTimeout
+	defaultHealth  = 2 * time.Minute // of the whole way to red, without a health.timeout
 	memoryForOne   = "32Mi"
 	forbiddenBytes = "96Mi"
 )

@@ -179,7 +179,7 @@ const (
 	DefaultReplicas      = 1
 	DefaultCPU           = "100m"
 	DefaultMemory        = "256Mi"
-	DefaultHealthTimeout = 120 * time.Second
+	DefaultHealthTimeout = 115 * time.Second // two minutes, less what it takes to say so on the commit
 	DefaultGrace         = 30 * time.Second
 	DefaultDeadline      = time.Hour
 	DefaultHistory       = 3

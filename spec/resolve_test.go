@@ -140,7 +140,7 @@ func TestOneSpellingPerMeaning(t *testing.T) {
 		{web, "memory: 0.5G", "memory: 500M"},
 		{web, "size: Standard-1X", "cpu: 250m, memory: 512Mi"},
 		{web, "port: 8080, replicas: 1", ""},
-		{web, "health: {path: /a, timeout: 120s}", "health: {path: /a}"},
+		{web, "health: {path: /a, timeout: 115s}", "health: {path: /a}"},
 		{web, "scale: {max: 3}", "scale: {min: 1, max: 3, cpu: 70}"},
 		{web, "scale: {max: 3, queue: {type: redis, name: q, from: R}}, env: {R: x}", "scale: {max: 3, queue: {type: redis, name: q, from: R, length: 10}}, env: {R: x}"},
 		{web, "public: true, domains: [], allowFrom: []", ""},
