@@ -23,14 +23,21 @@ func story(t *testing.T, w *world) (digests map[string]string) {
 	for name, r := range map[string]run{"v1": v1, "v2": v2, "v3": v3, "again": again, "flying": flying} {
 		_, digests[name] = envelope(t, r)
 	}
-	for _, r := range []run{v1, v2, v3, again, flying} {
+	w.tell(t, v1, v2, v3, again, flying)
+	return digests
+}
+
+// tell publishes one run after the other, with an agent for each, that starts from
+// what the last one left, and another if that one dies.
+func (w *world) tell(t *testing.T, runs ...run) {
+	t.Helper()
+	for _, r := range runs {
 		w.publish(t, r)
-		w.run() // one agent per push: each starts from what the last one left
+		w.run()
 		if w.died() {
 			w.run()
 		}
 	}
-	return digests
 }
 
 // checkStory is what the story has to end with, whatever happened on the way.

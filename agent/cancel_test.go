@@ -91,13 +91,7 @@ func TestCancellingWithADeathInEveryCall(t *testing.T) {
 		t.Helper()
 		v1, v2 := push(1, 0, 1), pushTask(2, 2, 3)
 		w.tasks[v2.image()] = task{takes: 3 * time.Second, vanish: true, ending: 5 * time.Second}
-		for _, r := range []run{v1, v2} {
-			w.publish(t, r)
-			w.run()
-			if w.died() {
-				w.run()
-			}
-		}
+		w.tell(t, v1, v2)
 		return nil
 	}
 	dieInEveryCall(t, cancelled, func(t *testing.T, w *world, _ map[string]string) {

@@ -160,13 +160,7 @@ func TestWhatWasLeftWithADeathInEveryCall(t *testing.T) {
 		t.Helper()
 		w.broken[v2.image()] = true
 		w.refused[v3.image()] = &Rejected{Object: Object{Kind: "Secret", Name: "shop"}, Message: `there is no Secret "shop"`}
-		for _, r := range []run{v1, v2, v3} {
-			w.publish(t, r)
-			w.run()
-			if w.died() {
-				w.run()
-			}
-		}
+		w.tell(t, v1, v2, v3)
 		return nil
 	}
 	dieInEveryCall(t, story, func(t *testing.T, w *world, _ map[string]string) {

@@ -174,13 +174,7 @@ func TestAPredeployIsStoppedWhateverHappens(t *testing.T) {
 		t.Helper()
 		v1, v2 := push(1, 0, 1), pushTask(2, 2, 3)
 		w.tasks[v2.image()] = task{end: PredeployObservation{Pods: []PodObservation{stuckPod("p", ContainerObservation{Waiting: "ErrImagePull", Message: "not found"})}}}
-		for _, r := range []run{v1, v2} {
-			w.publish(t, r)
-			w.run()
-			if w.died() {
-				w.run()
-			}
-		}
+		w.tell(t, v1, v2)
 		return nil
 	}
 	dieInEveryCall(t, stuck, func(t *testing.T, w *world, _ map[string]string) {

@@ -67,12 +67,13 @@ func TestEvidence(t *testing.T) {
 				cause := cluster.Testimony(t.Context(), r, *verdict.Cause)
 				got.Cause = &cause
 			}
-			compareStory(t, filepath.Join(folder, "want.yaml"), got)
+			compareGolden(t, filepath.Join(folder, "want.yaml"), got)
 		})
 	}
 }
 
-func compareStory(t *testing.T, golden string, told toldStory) {
+// compareGolden compares what is told, as YAML, with a golden file.
+func compareGolden(t *testing.T, golden string, told any) {
 	t.Helper()
 	got, err := yaml.Marshal(told)
 	if err != nil {
@@ -88,7 +89,7 @@ func compareStory(t *testing.T, golden string, told toldStory) {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(string(want), string(got)); diff != "" {
-		t.Errorf("the explanation changed (-want +got); refresh with -update:\n%s", diff)
+		t.Errorf("what is told changed (-want +got); refresh with -update:\n%s", diff)
 	}
 }
 

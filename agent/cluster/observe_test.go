@@ -7,12 +7,10 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/client-go/kubernetes/scheme"
-	"sigs.k8s.io/yaml"
 
 	"github.com/inhaul/inhaul/agent"
 	"github.com/inhaul/inhaul/spec"
@@ -38,23 +36,7 @@ func TestObserve(t *testing.T) {
 		story := filepath.Dir(path)
 		t.Run(filepath.Base(story), func(t *testing.T) {
 			t.Parallel()
-			got, err := yaml.Marshal(observe(release, readView(t, path)))
-			if err != nil {
-				t.Fatal(err)
-			}
-			golden := filepath.Join(story, "want.yaml")
-			if *update {
-				if err := os.WriteFile(golden, got, 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(golden)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(string(want), string(got)); diff != "" {
-				t.Errorf("the observation changed (-want +got); refresh with -update:\n%s", diff)
-			}
+			compareGolden(t, filepath.Join(story, "want.yaml"), observe(release, readView(t, path)))
 		})
 	}
 }
