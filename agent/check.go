@@ -32,8 +32,9 @@ type Check struct {
 	Status      CheckStatus
 	Conclusion  Conclusion // set with Completed only
 	Title       string
-	Summary     string // Markdown
-	Text        string // Markdown
+	Summary     string       // Markdown
+	Text        string       // Markdown
+	Annotations []Annotation // at most 50
 	DetailsURL  string
 	StartedAt   time.Time
 	CompletedAt time.Time
