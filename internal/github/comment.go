@@ -132,7 +132,7 @@ func (c *Client) findComment(ctx context.Context, m Comment) (commentJSON, error
 		var list []commentJSON
 		cl := call{
 			method: http.MethodGet, path: path + "/issues/" + strconv.Itoa(m.Issue) + "/comments", repository: m.Repository, query: query,
-			permission: pullRequestsWrite, maxBytes: maxListBytes, slim: slimComments, more: &more,
+			permission: pullRequestsWrite, maxBytes: maxListBytes, slim: slimComments, more: &more, precedes: true,
 		}
 		if err := c.do(ctx, cl, &list); err != nil {
 			return commentJSON{}, err
