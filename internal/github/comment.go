@@ -208,7 +208,8 @@ type commentJSON struct {
 }
 
 type userJSON struct {
-	ID int64 `json:"id"`
+	ID    int64  `json:"id"`
+	Login string `json:"login,omitempty"`
 }
 
 // slimComments keeps the bodies that can have a marker.
@@ -242,7 +243,7 @@ func (c *Client) wrote(ctx context.Context, repository string, m commentJSON) (b
 		return false, err
 	}
 	if me == 0 {
-		return m.App.Slug == actionsApp, nil
+		return m.App.Slug == actionsApp || m.User != nil && m.User.Login == actionsApp+"[bot]", nil
 	}
 	return m.User != nil && m.User.ID == me, nil
 }
