@@ -25,7 +25,7 @@ func CheckName(line Line, repositoryID int64, apps []App) string {
 // the place of, 0 for none.
 func (r Release) check(environment Environment, apps []App, back int) Check {
 	c := Check{
-		ID: r.Status.Reported.CheckRun, Repository: r.Source.Repository, Commit: r.Source.Commit,
+		Repository: r.Source.Repository, Commit: r.Source.Commit,
 		Name: CheckName(r.Line, r.Source.RepositoryID, apps), ExternalID: r.Intent,
 		StartedAt: r.Status.At(StepAdmitted), Title: r.Status.Message, Text: r.text(environment.URL, back),
 	}
