@@ -44,6 +44,7 @@ type Ports struct {
 // Config is what the agent is told at its start.
 type Config struct {
 	PollInterval time.Duration // between two looks at a registry; 0: by the number of apps, see pollInterval
+	ServerURL    string        // GitHub's web address, for links; empty: DefaultServerURL
 	Now          func() time.Time
 	Logger       *slog.Logger
 }

@@ -215,7 +215,7 @@ func (a *Agent) reportRelease(ctx context.Context, r Release, environment Enviro
 		if now.Status.Phase == Succeeded {
 			done = a.greening(r)
 		}
-		id, shown, err := a.show(ctx, r.Line, now.check(environment, a.Apps.Apps(), now.replaced(releases)), r.IssuedAt)
+		id, shown, err := a.show(ctx, r.Line, now.check(a.view(environment, releases)), r.IssuedAt)
 		done()
 		if err != nil {
 			return fmt.Errorf("reporting release %d of %s: %w", r.Number, r.Line, err)
@@ -253,7 +253,7 @@ func (a *Agent) recordReport(ctx context.Context, r Release, reported Reported, 
 }
 
 func (a *Agent) reportRefusal(ctx context.Context, r Refusal) error {
-	if _, _, err := a.show(ctx, r.Line, r.check(a.Apps.Apps()), r.At); err != nil {
+	if _, _, err := a.show(ctx, r.Line, r.check(view{Apps: a.Apps.Apps(), Now: a.now(), ServerURL: a.config.ServerURL}), r.At); err != nil {
 		return fmt.Errorf("reporting the refusal of %s: %w", r.Tag, err)
 	}
 	return a.Apps.UpdateApp(ctx, r.Line.App, func(s *AppStatus) {
