@@ -53,6 +53,7 @@ type Ports struct {
 // Config is what the agent is told at its start.
 type Config struct {
 	PollInterval time.Duration // between two looks at a registry; 0: by the number of apps, see pollInterval
+	ServerURL    string        // GitHub's web address, for links; empty: DefaultServerURL
 	Now          func() time.Time
 	Logger       *slog.Logger
 }
@@ -73,6 +74,7 @@ type Agent struct {
 	seen     map[string]time.Time // tags that wait for a key, by when they were first seen
 	spurned  map[string]bool      // tags that were refused and leave no mark, "app tag"
 	greens   map[target]string    // intents for which a way is being turned green
+	heads    map[head]bool        // whether a commit belongs to its pull request, as GitHub says
 	failing  map[Line]failure     // releases whose objects could not be written, by when that was first seen
 	watched  map[Line]bool        // lines whose turn is at their drift
 	alarms   map[Line]*time.Timer // when to look at a line's drift again
@@ -92,7 +94,7 @@ func New(ports Ports, config Config) *Agent {
 		slots[way] = make(chan struct{}, reportsAtOnce)
 	}
 	return &Agent{
-		Ports: ports, config: config, log: config.Logger, ways: ports.Ways(), slots: slots, greens: map[target]string{},
+		Ports: ports, config: config, log: config.Logger, ways: ports.Ways(), slots: slots, greens: map[target]string{}, heads: map[head]bool{},
 		seen: map[string]time.Time{}, spurned: map[string]bool{}, failing: map[Line]failure{},
 		watched: map[Line]bool{}, alarms: map[Line]*time.Timer{}, due: make(chan Line), policies: map[Line]DriftPolicy{},
 	}

@@ -124,6 +124,12 @@ func (a *Agent) report(ctx context.Context, to target) error {
 // order, and none after one that failed.
 func (a *Agent) queues(app App, to target) [][]telling {
 	var queues [][]telling
+	if to.way == WayComment {
+		for _, number := range a.uncommented(app, to) {
+			queues = append(queues, []telling{func(ctx context.Context) error { return a.reportComment(ctx, app, to, number) }})
+		}
+		return queues
+	}
 	for _, environment := range app.Environments {
 		var line []telling
 		releases := a.Reader.Releases(Line{App: to.app, Environment: environment.Name})
@@ -142,7 +148,7 @@ func (a *Agent) queues(app App, to target) [][]telling {
 	}
 	for _, r := range app.Status.Refusals {
 		if r.target(to.way) == to && r.Unreported(to.way) {
-			queues = append(queues, []telling{func(ctx context.Context) error { return a.reportRefusal(ctx, app, r, to.way) }})
+			queues = append(queues, []telling{func(ctx context.Context) error { return a.reportRefusal(ctx, r, to.way) }})
 		}
 	}
 	return queues
@@ -160,25 +166,9 @@ func (a *Agent) inSlot(ctx context.Context, way Way, do telling) error {
 	return do(ctx)
 }
 
-// message is what a way is to show, and of what.
-type message struct {
-	way         Way
-	line        Line
-	environment Environment
-	repository  string
-	commit      string // that it is shown on
-	intent      string
-	since       time.Time // when the intent was issued
-	at          time.Time // of the newest moment that it tells of
-	id          int64     // as in Reported
-	check       Check     // as a check run says it
-	marker      Marker
-	release     Release // zero: it is of a refusal
-}
-
 // show makes the way show m. What can never be shown is logged once and given up:
 // it counts as reported, though it is not shown.
-func (a *Agent) show(ctx context.Context, m message) (id int64, shown bool, err error) {
+func (a *Agent) show(ctx context.Context, m *message) (id int64, shown bool, err error) {
 	showCtx, cancel := context.WithTimeout(ctx, reportTimeout)
 	defer cancel()
 	id, err = a.say(showCtx, m)
@@ -200,14 +190,16 @@ func (a *Agent) reportRelease(ctx context.Context, r Release, way Way, environme
 		if now.Status.Phase == Succeeded {
 			done = a.greening(r, way)
 		}
-		m := a.messageOf(now, way, environment, releases)
+		m := now.message(way, a.view(environment, releases))
 		id, shown, err := a.show(ctx, m)
 		done()
 		if err != nil {
 			return fmt.Errorf("reporting release %d of %s as a %s: %w", r.Number, r.Line, way, err)
 		}
+		r.Status.ReportedOn = m.head
 		reported := now.shows(way)
-		if reported.ID = id; r.late(way, a.Reader.Releases(r.Line)).shows(way) == now.shows(way) {
+		if r.late(way, a.Reader.Releases(r.Line)).shows(way) == reported {
+			reported.ID = id
 			return a.recordReport(ctx, r, reported, shown)
 		}
 		before := r.Status.Shown(way) // overtaken while it was being turned green
@@ -216,24 +208,15 @@ func (a *Agent) reportRelease(ctx context.Context, r Release, way Way, environme
 	}
 }
 
-// messageOf is what the way is to show of r, which is as it may be shown now.
-func (a *Agent) messageOf(r Release, way Way, environment Environment, releases []Release) message {
-	back := r.replaced(releases)
-	check := r.check(environment, a.Apps.Apps(), back)
-	return message{
-		way: way, line: r.Line, environment: environment, repository: r.Source.Repository, commit: r.Source.Commit, intent: r.Intent,
-		since: r.IssuedAt, at: r.Status.last(),
-		id: r.Status.Shown(way).ID, check: check, marker: r.marker(environment.URL, back), release: r,
-	}
-}
-
 // recordReport makes durable what a way shows of r, or would if it could be shown.
 func (a *Agent) recordReport(ctx context.Context, r Release, reported Reported, shown bool) error {
+	on := r.Status.ReportedOn
 	// Whatever happened to the release meanwhile, this much is reported.
 	for {
 		was := r.Status
 		r.Status.Timeline = slices.Clone(r.Status.Timeline)
 		r.Status.report(reported)
+		r.Status.ReportedOn = orElse(r.Status.ReportedOn, on)
 		if shown && reported.Phase.Terminal() && reported.Way == a.ways[0] {
 			r.Status.Reach(StepReported, a.now())
 		}
@@ -251,17 +234,8 @@ func (a *Agent) recordReport(ctx context.Context, r Release, reported Reported, 
 	}
 }
 
-func (a *Agent) reportRefusal(ctx context.Context, app App, r Refusal, way Way) error {
-	i := slices.IndexFunc(app.Environments, func(e Environment) bool { return e.Name == r.Line.Environment })
-	environment := Environment{Name: r.Line.Environment}
-	if i >= 0 {
-		environment = app.Environments[i]
-	}
-	m := message{
-		way: way, line: r.Line, environment: environment, repository: r.Repository, commit: r.Commit, intent: r.Intent,
-		since: r.At, at: r.At, check: r.check(a.Apps.Apps()),
-	}
-	if _, _, err := a.show(ctx, m); err != nil {
+func (a *Agent) reportRefusal(ctx context.Context, r Refusal, way Way) error {
+	if _, _, err := a.show(ctx, r.message(way, a.view(Environment{Name: r.Line.Environment}, nil))); err != nil {
 		return fmt.Errorf("reporting the refusal of %s as a %s: %w", r.Tag, way, err)
 	}
 	return a.Apps.UpdateApp(ctx, r.Line.App, func(s *AppStatus) {

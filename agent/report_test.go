@@ -140,7 +140,7 @@ func TestAReportIsTriedForTwoWeeks(t *testing.T) {
 			w := newWorld(t)
 			w.onShow = func(Check) error { return test.answer }
 			a := New(Ports{Checks: w}, Config{Logger: slog.New(slog.NewTextHandler(&log, nil)), Now: func() time.Time { return after(test.age) }})
-			id, shown, err := a.show(t.Context(), message{way: WayCheck, check: Check{ExternalID: "x"}, since: noon()})
+			id, shown, err := a.show(t.Context(), Refusal{Intent: "x", At: noon()}.message(WayCheck, view{}))
 			if shown != test.shown || shown != (id == 1) || (err == nil) != (test.shown || test.givenUp) {
 				t.Errorf("got %d, %t, %v; want shown %t, given up %t", id, shown, err, test.shown, test.givenUp)
 			}
@@ -149,7 +149,7 @@ func TestAReportIsTriedForTwoWeeks(t *testing.T) {
 			}
 			dying, cancel := context.WithCancel(t.Context())
 			cancel()
-			if _, _, err := a.show(dying, message{way: WayCheck, since: noon()}); err == nil && !test.shown {
+			if _, _, err := a.show(dying, Refusal{At: noon()}.message(WayCheck, view{})); err == nil && !test.shown {
 				t.Error("an agent that was told to stop gave up")
 			}
 		})
