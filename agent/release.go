@@ -108,6 +108,7 @@ const (
 	StepApplied      Step = "applied"      // the API server has every object
 	StepReady        Step = "ready"        // the last new pod became Ready, by the kubelet's clock
 	StepVerdict      Step = "verdict"      // the verdict is durable
+	StepRestored     Step = "restored"     // after a failure, the last good release's objects are back
 	StepReported     Step = "reported"     // the check shows the verdict, or what stands for it; see Ports.Ways
 )
 
