@@ -53,7 +53,7 @@ type Predicate struct {
 	App         string    `json:"app"`
 	Environment string    `json:"environment"`
 	Source      Source    `json:"source"`
-	Spec        *spec.App `json:"spec,omitempty"` // kind deploy only
+	Spec        *spec.App `json:"spec,omitempty"`   // kind deploy only
 	Config      *Config   `json:"config,omitempty"` // kind deploy only
 
 	// The release to go back to; a rollback has exactly one of the three, the other
