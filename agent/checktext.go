@@ -6,15 +6,18 @@ import (
 	"strings"
 )
 
+// checkPrefix is what the name of every check run begins with.
+const checkPrefix = "inhaul / "
+
 // CheckName is the name of a line's check run on a commit of a repository. It
 // tells which app where another one of apps, which are all of the cluster, can be
 // deployed from that repository too.
 func CheckName(line Line, repositoryID int64, apps []App) string {
-	return "inhaul / " + placeName(line, repositoryID, apps)
+	return checkPrefix + environmentName(line, repositoryID, apps)
 }
 
-// placeName is what a line is called on GitHub, for readers of one repository.
-func placeName(line Line, repositoryID int64, apps []App) string {
+// environmentName is how GitHub shows a line's environment, under the same rule.
+func environmentName(line Line, repositoryID int64, apps []App) string {
 	for _, app := range apps {
 		names := func(r Rule) bool { return r.RepositoryID == repositoryID }
 		if app.Name != line.App && repositoryID != 0 && slices.ContainsFunc(app.Rules, names) {
@@ -27,7 +30,7 @@ func placeName(line Line, repositoryID int64, apps []App) string {
 // check is the release as its check run shows it.
 func (r Release) check(v view) Check {
 	c := Check{
-		ID: r.Status.Reported.CheckRun, Repository: r.Source.Repository, Commit: r.Source.Commit,
+		Repository: r.Source.Repository, Commit: r.Source.Commit,
 		Name: CheckName(r.Line, r.Source.RepositoryID, v.Apps), ExternalID: r.Intent,
 		StartedAt: r.Status.At(StepAdmitted), Title: r.title(v), Summary: r.summary(v), Text: r.text(v),
 		DetailsURL: v.run(r.Source.Repository, r.Source.RunID, r.Source.RunAttempt), Annotations: r.annotations(),
