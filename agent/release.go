@@ -59,6 +59,7 @@ type Release struct {
 	Image    string      // repository@sha256:…
 	Source   intent.Source
 	App      spec.App
+	Config   *intent.Config // where its settings are written; nil: not known
 	IssuedAt time.Time
 	Evidence intent.Evidence
 
@@ -219,6 +220,7 @@ const (
 type Cause struct {
 	Kind      CauseKind
 	Service   string
+	Setting   string // of inhaul.yaml that may be at fault, "services.web.port"; empty: none
 	Pod       string
 	Container string
 	ExitCode  int    // of the container's last end, if it ended
