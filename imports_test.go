@@ -195,7 +195,7 @@ func TestOnlyTheirRoomsImport(t *testing.T) {
 	}{
 		{"client-go", []string{"k8s.io/client-go"}, nil, []string{"agent/cluster", "cmd/inhaul-agent", "cmd/inhaul"}, []string{"e2e", "bench"}},
 		{"Kubernetes", kubernetes(), []string{"k8s.io/client-go"}, []string{"agent/render", "agent/cluster", "api"}, []string{"e2e", "bench"}},
-		{"the registry client", []string{"github.com/google/go-containerregistry"}, nil, []string{"internal/oci"}, []string{"e2e", "action"}},
+		{"the registry client", []string{"github.com/google/go-containerregistry"}, nil, []string{"internal/oci"}, []string{"e2e", "action", "cmd"}},
 		{"the command line", []string{"github.com/alecthomas/kong"}, nil, []string{"cli"}, nil},
 		{"workflow commands", []string{"github.com/sethvargo/go-githubactions"}, nil, []string{"action", "cmd/inhaul-action"}, []string{"e2e"}},
 		{"retrying HTTP", []string{"github.com/hashicorp/go-retryablehttp"}, nil, []string{"internal/github"}, []string{"e2e"}},
