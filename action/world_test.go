@@ -122,6 +122,8 @@ type programs struct {
 	installed []string
 	driver    string // of Docker's default builder
 	fail      string // what a build prints before it fails
+	prints    string // what a build prints in any case
+	reads     func(args []string)
 	user      string // of the images that are built
 	changed   []string
 	shallow   bool   // git has the commit before only once it was fetched
@@ -131,6 +133,10 @@ type programs struct {
 
 func (p *programs) Run(_ context.Context, c Command) error {
 	p.argv = append(p.argv, c.Args)
+	if p.reads != nil {
+		p.reads(c.Args)
+		_, _ = io.WriteString(c.Out, p.prints)
+	}
 	if !slices.Contains(p.installed, c.Args[0]) {
 		return fmt.Errorf("%s: %w", c.Args[0], exec.ErrNotFound)
 	}
