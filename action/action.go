@@ -319,7 +319,6 @@ func (a *Action) publishIntent(ctx context.Context, d *deploy) error {
 	if err != nil {
 		return err
 	}
-	d.intent = digest
 	signed := a.Now()
 	d.steps = append(d.steps, step{"sign", signed.Sub(issuedAt)})
 	reference, err := a.Publish.Publish(ctx, Publication{
@@ -329,6 +328,7 @@ func (a *Action) publishIntent(ctx context.Context, d *deploy) error {
 	if err != nil {
 		return err
 	}
+	d.intent = digest
 	d.steps = append(d.steps, step{"publish", a.Now().Sub(signed)})
 	a.infof("intent %s published as %s", digest, reference)
 	return nil

@@ -42,10 +42,10 @@ func events() []string {
 func refuse(name string) error {
 	switch name {
 	case "pull_request_target", "workflow_run":
-		return userError("the event "+name+" is not deployed: such a run has the trust of the base branch, its token and its secrets, whoever wrote the code that it is about",
+		return userError("the event `"+name+"` is not deployed: such a run has the trust of the base branch, its token and its secrets, whoever wrote the code that it is about",
 			"run the workflow `on: pull_request`, which has the trust of the pull request itself; docs/action.md says how a fork gets a preview")
 	case "merge_group":
-		return userError("the event merge_group is not deployed: nothing is merged yet, and the queue may still drop it",
+		return userError("the event `merge_group` is not deployed: nothing is merged yet, and the queue may still drop it",
 			"deploy `on: push` to the branch, which follows the merge")
 	}
 	if slices.Contains(events(), name) {

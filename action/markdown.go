@@ -63,9 +63,9 @@ func prose(text string) string {
 func message(text string) string {
 	first, rest, more := strings.Cut(strings.TrimSpace(text), "\n")
 	if !more {
-		return prose(first) + "\n"
+		return stopped(sentence(prose(first))) + "\n"
 	}
-	return prose(first) + "\n\n" + fenced(rest)
+	return sentence(prose(first)) + "\n\n" + fenced(rest)
 }
 
 // fenced is foreign text of several lines in a block of its own.

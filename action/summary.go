@@ -72,12 +72,9 @@ func summary(o outcome) string {
 func idleSummary(i idle) string {
 	text := fmt.Sprintf("### %s %s\n", signNothing, sentence(prose(i.what)))
 	if i.why != "" {
-		text += "\n" + sentence(prose(i.why)) + ".\n"
+		text += "\n" + stopped(sentence(prose(i.why))) + "\n"
 	}
-	if i.next != "" {
-		text += "\n**Next:** " + prose(i.next) + ".\n"
-	}
-	return text
+	return text + nextText(i.next)
 }
 
 // severalSummary has a table over all apps, and what there is to say of each
@@ -126,6 +123,17 @@ func leftTable(all []left) string {
 
 // details are the facts of one deploy, what the agent says, and what is next.
 func (d *deploy) details() string {
+	facts, told := d.facts(), d.told()
+	switch {
+	case told == "":
+		return facts
+	case d.failure != nil: // the cause first
+		return told + "\n" + facts
+	}
+	return facts + "\n" + told
+}
+
+func (d *deploy) facts() string {
 	var facts rows
 	facts.add("Release", d.release())
 	facts.add("Verdict", cell(d.check.Title))
@@ -152,30 +160,53 @@ func (d *deploy) details() string {
 		times = append(times, s.name+" "+s.took.Round(time.Millisecond).String())
 	}
 	facts.add("Time", strings.Join(times, ", "))
-	text := facts.String() + "\n"
-	said := d.check.Status == "completed" && d.check.Summary != ""
-	if said {
-		text += contained(d.check.Summary)
+	return facts.String()
+}
+
+// told is what the agent says, or why there is nothing from it, and what is next.
+func (d *deploy) told() string {
+	said := ""
+	if d.check.Status == "completed" && d.check.Summary != "" {
+		said = contained(d.check.Summary)
 	}
-	switch user, mendable := errors.AsType[*UserError](d.failure); {
-	case d.failure == nil && !said:
-		text += d.next()
-	case d.failure != nil && said && mendable:
-		text += "\n**Next:** " + prose(user.Next) + ".\n"
-	case d.failure != nil && !said:
-		text += failureText(d.failure)
+	user, mendable := errors.AsType[*UserError](d.failure)
+	switch {
+	case d.failure == nil:
+		return said + d.next()
+	case said == "":
+		return failureText(d.failure)
+	case mendable:
+		return said + nextText(user.Next)
 	}
-	return text
+	return said
+}
+
+// nextText is the paragraph that says what to do.
+func nextText(next string) string {
+	if next == "" {
+		return ""
+	}
+	return "\n**Next:** " + stopped(prose(next)) + "\n"
+}
+
+// stopped ends words as a sentence.
+func stopped(words string) string {
+	if strings.HasSuffix(words, "?") || strings.HasSuffix(words, ".") {
+		return words
+	}
+	return words + "."
 }
 
 // next says what to do after a run that ended well without a verdict.
 func (d *deploy) next() string {
 	switch {
+	case d.check.Status == "completed":
+		return ""
 	case d.inputs.Mode == modeBuild:
 		return "**Next:** a job with `mode: sign` and `images: ${{ needs.build.outputs.apps }}` deploys it.\n"
 	case d.fresh:
-		return "Nothing was ever published for it, so there is nothing to wait for.\n"
-	case d.intent != "" && d.check.Status == "":
+		return "Nothing was ever published for it, so nobody waits. A destroy is published all the same: a build may still be on its way.\n"
+	case d.intent != "":
 		return "**Next:** the agent takes it from here, and says on the commit how it goes.\n"
 	}
 	return ""
@@ -195,7 +226,7 @@ func (d *deploy) sign() string {
 		return signFailed
 	case d.check.Conclusion == "success" || d.inputs.Mode == modeBuild:
 		return signDone
-	case d.check.Status == "completed":
+	case d.check.Status == "completed" || d.fresh:
 		return signNothing
 	}
 	return signWaiting
@@ -204,11 +235,15 @@ func (d *deploy) sign() string {
 // did says how it went, in the first word or two.
 func (d *deploy) did() string {
 	done := verb(d.inputs.Mode, d.kind)
-	switch d.sign() {
-	case signDone:
+	switch sign := d.sign(); {
+	case sign == signDone:
 		return sentence(done)
-	case signWaiting:
+	case sign == signWaiting:
 		return "Published"
+	case d.failure != nil && d.intent != "" && d.check.Status != "completed":
+		return "No verdict" // the agent may go on
+	case d.failure == nil && d.fresh:
+		return "Nothing to destroy"
 	}
 	return "Not " + done
 }
@@ -254,11 +289,7 @@ func failureText(err error) string {
 		return text + "\n**Next:** correct these, and push. `inhaul validate` finds them before a push does.\n"
 	}
 	if user, ok := errors.AsType[*UserError](err); ok {
-		text := message(user.Message)
-		if user.Next != "" {
-			text += "\n**Next:** " + prose(user.Next) + ".\n"
-		}
-		return text
+		return message(user.Message) + nextText(user.Next)
 	}
 	if errors.Is(err, errOther) {
 		return prose(sentence(err.Error())) + ".\n"
@@ -267,10 +298,19 @@ func failureText(err error) string {
 }
 
 func mistakesIn(err error) string {
-	if mistakes, ok := errors.AsType[spec.Errors](err); ok {
-		return fmt.Sprintf(": %d %s in %s", len(mistakes), plural(len(mistakes), "mistake"), cell(mistakes[0].File))
+	mistakes, ok := errors.AsType[spec.Errors](err)
+	if !ok {
+		return ""
 	}
-	return ""
+	files := map[string]bool{}
+	for _, m := range mistakes {
+		files[m.File] = true
+	}
+	where := cell(mistakes[0].File)
+	if len(files) > 1 {
+		where = fmt.Sprintf("%d files", len(files))
+	}
+	return fmt.Sprintf(": %d %s in %s", len(mistakes), plural(len(mistakes), "mistake"), where)
 }
 
 func firstLine(err error) string {

@@ -124,6 +124,7 @@ type programs struct {
 	fail      string // what a build prints before it fails
 	prints    string // what a build prints in any case
 	reads     func(args []string)
+	took      func() // lets time pass
 	user      string // of the images that are built
 	changed   []string
 	shallow   bool   // git has the commit before only once it was fetched
@@ -133,6 +134,9 @@ type programs struct {
 
 func (p *programs) Run(_ context.Context, c Command) error {
 	p.argv = append(p.argv, c.Args)
+	if p.took != nil {
+		p.took()
+	}
 	if p.reads != nil {
 		p.reads(c.Args)
 		_, _ = io.WriteString(c.Out, p.prints)
