@@ -6,15 +6,18 @@ import (
 	"strings"
 )
 
+// checkPrefix is what the name of every check run begins with.
+const checkPrefix = "inhaul / "
+
 // CheckName is the name of a line's check run on a commit of a repository. It
 // tells which app where another one of apps, which are all of the cluster, can be
 // deployed from that repository too.
 func CheckName(line Line, repositoryID int64, apps []App) string {
-	return "inhaul / " + placeName(line, repositoryID, apps)
+	return checkPrefix + environmentName(line, repositoryID, apps)
 }
 
-// placeName is what a line is called on GitHub, for readers of one repository.
-func placeName(line Line, repositoryID int64, apps []App) string {
+// environmentName is how GitHub shows a line's environment, under the same rule.
+func environmentName(line Line, repositoryID int64, apps []App) string {
 	for _, app := range apps {
 		names := func(r Rule) bool { return r.RepositoryID == repositoryID }
 		if app.Name != line.App && repositoryID != 0 && slices.ContainsFunc(app.Rules, names) {

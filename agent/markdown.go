@@ -15,12 +15,12 @@ import (
 //
 // https://docs.github.com/en/get-started/writing-on-github/getting-started-with-writing-and-formatting-on-github/basic-writing-and-formatting-syntax
 var (
-	mention = regexp.MustCompile(`@(\w)`)                     // people and teams, who would be told
-	issue   = regexp.MustCompile(`(?i)(#|\bgh-)(\d)`)         // issues and pull requests, which would show it
+	mention = regexp.MustCompile(`@(\w)`)                           // people and teams, who would be told
+	issue   = regexp.MustCompile(`(?i)(#|\bgh-)(\d)`)               // issues and pull requests, which would show it
 	weblink = regexp.MustCompile(`(?i)\b(?:https?|ftp)://|\bwww\.`) // links, to issues too
-	emoji   = regexp.MustCompile(`:([a-z+-][a-z0-9_+-]*):`)   // pictures
-	entity  = regexp.MustCompile(`&(#?\w+;)`)                 // characters by name
-	under   = regexp.MustCompile(`_+`)                        // emphasis, unless within a word
+	emoji   = regexp.MustCompile(`:([a-z+-][a-z0-9_+-]*):`)         // pictures
+	entity  = regexp.MustCompile(`&(#?\w+;)`)                       // characters by name
+	under   = regexp.MustCompile(`_+`)                              // emphasis, unless within a word
 )
 
 // breaker is invisible, and nothing that GitHub knows has it inside.

@@ -18,7 +18,7 @@ var previewShape = regexp.MustCompile(`^pr-[1-9][0-9]*$`)
 // deployment is the release as a GitHub deployment, without its id.
 func (r Release) deployment(v view) Deployment {
 	return Deployment{
-		Repository: r.Source.Repository, Commit: r.Source.Commit, Environment: placeName(r.Line, r.Source.RepositoryID, v.Apps), Intent: r.Intent,
+		Repository: r.Source.Repository, Commit: r.Source.Commit, Environment: environmentName(r.Line, r.Source.RepositoryID, v.Apps), Intent: r.Intent,
 		Production: v.Environment.Production, Transient: previewShape.MatchString(r.Line.Environment),
 		State: r.deploymentState(v), Description: clip(r.title(v), maxDescription), URL: webAddress(v.Environment.URL),
 		LogURL: v.run(r.Source.Repository, r.Source.RunID, r.Source.RunAttempt),

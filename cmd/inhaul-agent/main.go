@@ -77,6 +77,9 @@ func serve(ctx context.Context, s settings, logger *slog.Logger) error {
 		return err
 	}
 	registry := oci.New(oci.WithUserAgent("inhaul-agent/" + version()))
+	if s.receipts {
+		out.Receipts = newReceipts(registry, client, chaos.now, logger)
+	}
 	group, ctx := errgroup.WithContext(ctx)
 	health := &health{metrics: counted}
 	group.Go(func() error { return health.serve(ctx, s.healthAddress) })

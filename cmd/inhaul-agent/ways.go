@@ -26,6 +26,9 @@ func (s settings) ways() []agent.Way {
 	if s.githubTokenFile != "" {
 		on.Statuses = token{}
 	}
+	if s.receipts {
+		on.Receipts = &receipts{}
+	}
 	return on.Ways()
 }
 
