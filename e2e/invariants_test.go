@@ -23,6 +23,9 @@ func (l *ledger) problems(ctx context.Context, want expectation) []string {
 	if err := l.readChecks(ctx); err != nil {
 		return []string{"reading the history of check runs: " + err.Error()}
 	}
+	if err := l.readWritten(ctx); err != nil {
+		return []string{"reading the history of what is shown: " + err.Error()}
+	}
 	found := l.broken(ctx)
 	for _, line := range l.team.lines {
 		releases := l.of(line)
@@ -35,6 +38,8 @@ func (l *ledger) problems(ctx context.Context, want expectation) []string {
 			}
 		}
 		found = append(found, l.state(ctx, line, releases)...)
+		found = append(found, l.deployed(line, releases)...)
+		found = append(found, l.commented(line, releases)...)
 	}
 	return found
 }
@@ -64,12 +69,12 @@ func (l *ledger) fate(p *push, releases []release, want expectation) (found []st
 	case denied && !refused.Superseded:
 		say("refused by %q: %s", refused.Rule, refused.Message)
 	case denied:
-		if !refused.Reported {
+		if !slices.Contains(refused.Reported, "check") {
 			say("its refusal is not reported")
 		}
 		found = append(found, l.shown(p, "neutral")...)
-	case !r.terminal() || !slices.Contains(r.conclusions(releases), conclusionOf(r.Status.Reported.Phase)):
-		say("release %d is %s (%s), and %q is reported", r.Spec.Number, r.Status.Phase, r.Status.Message, r.Status.Reported.Phase)
+	case !r.terminal() || !slices.Contains(r.conclusions(releases), conclusionOf(r.shown("check"))):
+		say("release %d is %s (%s), and %q is reported", r.Spec.Number, r.Status.Phase, r.Status.Message, r.shown("check"))
 	default:
 		found = append(found, l.shown(p, r.conclusions(releases)...)...)
 		newer := len(releases) > 0 && releases[len(releases)-1].Spec.Number > r.Spec.Number
@@ -168,6 +173,7 @@ func (l *ledger) broken(ctx context.Context) (found []string) {
 		}
 	}
 	found = append(found, l.checkHistory(pushed)...)
+	found = append(found, l.writtenHistory(pushed)...)
 	found = append(found, l.answers()...)
 	l.mu.Lock()
 	for digest, jobs := range l.jobs {

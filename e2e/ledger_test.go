@@ -36,6 +36,8 @@ type ledger struct {
 	pods        map[string]map[string]bool // UIDs of the pods of a Job, by the Job's UID
 	deployments map[string][]serving       // by namespace/name, in order
 	checks      []checkChange
+	written     []written // deployments and comments
+	read        int       // number of the last line of the stand-in's history
 }
 
 // release is what the ledger reads of a Release.
@@ -53,8 +55,11 @@ type release struct {
 	Status struct {
 		Phase, Message string
 		RestoredTo     int
-		Reported       struct{ Phase string }
-		Timeline       []struct {
+		Reported       []struct {
+			Way, Phase string
+			ID         int64
+		}
+		Timeline []struct {
 			Step string
 			At   time.Time
 		}
@@ -72,6 +77,16 @@ func (r release) at(step string) time.Time {
 	return time.Time{}
 }
 
+// shown is the phase that a way shows of the release; empty for none.
+func (r release) shown(way string) string {
+	for _, reported := range r.Status.Reported {
+		if reported.Way == way {
+			return reported.Phase
+		}
+	}
+	return ""
+}
+
 func (r release) terminal() bool {
 	return slices.Contains([]string{"Succeeded", "Failed", "RolledBack", "Superseded"}, r.Status.Phase)
 }
@@ -79,7 +94,8 @@ func (r release) terminal() bool {
 // refusal is what the ledger reads of a refusal on an App.
 type refusal struct {
 	Intent, Tag, Rule, Message, Repository string
-	Superseded, Reported                   bool
+	Superseded                             bool
+	Reported                               []string // ways
 	At                                     time.Time
 }
 

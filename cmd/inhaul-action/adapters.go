@@ -17,6 +17,8 @@ type registry struct{ *oci.Registry }
 var (
 	_ action.Images    = registry{}
 	_ action.Publisher = registry{}
+	_ action.Intents   = registry{}
+	_ action.Receipts  = registry{}
 )
 
 func (r registry) FindImage(ctx context.Context, repository, tag string) (string, bool, error) {
@@ -33,6 +35,24 @@ func (r registry) Publish(ctx context.Context, p action.Publication) (string, er
 	tag := oci.Tag(p.Environment, p.IssuedAt, p.Digest)
 	_, err := r.Registry.Publish(ctx, p.Repository, tag, p.Envelope)
 	return p.Repository + ":" + tag, mendable(err)
+}
+
+func (r registry) Tags(ctx context.Context, repository, environment string) ([]string, error) {
+	all, err := r.List(ctx, repository)
+	return oci.TagsOf(environment, all), mendable(err)
+}
+
+func (r registry) Fetch(ctx context.Context, repository, tag string) ([]byte, error) {
+	envelope, err := r.Registry.Fetch(ctx, repository, tag)
+	return envelope, mendable(err)
+}
+
+func (r registry) FetchReceipt(ctx context.Context, repository, intent string, number int) ([]byte, bool, error) {
+	envelope, found, err := r.Registry.FetchReceipt(ctx, repository, intent, number)
+	if errors.Is(err, oci.ErrNotReceipt) {
+		return nil, false, &action.UserError{Message: err.Error()}
+	}
+	return envelope, found, mendable(err)
 }
 
 // mendable marks what the user can put right: the message of oci says how.

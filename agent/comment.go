@@ -1,0 +1,112 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"slices"
+)
+
+// uncommented are the pull requests of the target whose comment does not show what
+// is durable.
+func (a *Agent) uncommented(app App, to target) []int {
+	var numbers []int
+	a.eachRelease(app, func(r Release, v view) {
+		if r.target(WayComment) == to && r.due(WayComment, v.Now) && !slices.Contains(numbers, r.Source.PullRequest) {
+			numbers = append(numbers, r.Source.PullRequest)
+		}
+	})
+	return numbers
+}
+
+// eachRelease calls see with every kept release of app.
+func (a *Agent) eachRelease(app App, see func(Release, view)) {
+	for _, environment := range app.Environments {
+		v := a.view(environment, a.Reader.Releases(Line{App: app.Name, Environment: environment.Name}))
+		for _, r := range v.Releases {
+			see(r, v)
+		}
+	}
+}
+
+// comment is the one comment of app on the pull request: how each environment
+// stands to which it was deployed. All of it is made again from the kept releases
+// each time, so that it does not matter what the last one said. headOf tells which
+// head commit a release is of; empty for none.
+func (a *Agent) comment(app App, repository string, number int, headOf func(Release) string) Comment {
+	c := Comment{Repository: repository, PullRequest: number, Marker: commentMarker(app.Name)}
+	var rows []Standing
+	a.eachRelease(app, func(r Release, v view) {
+		if r.Source.Repository != repository || r.Source.PullRequest != number {
+			return
+		}
+		if id := r.Status.Shown(WayComment).ID; id != 0 {
+			c.ID = id
+		}
+		row := r.standing(v, r.checkPage(v))
+		if r.Restore == 0 {
+			row.Commit = orElse(headOf(r), row.Commit)
+		}
+		if n := len(rows); n > 0 && rows[n-1].Environment == row.Environment {
+			rows[n-1] = row // a newer one
+			return
+		}
+		rows = append(rows, row)
+	})
+	c.Body = commentBody(app.Name, rows)
+	return c
+}
+
+// showComment shows the comment of m's pull request, with the commits that GitHub has
+// confirmed.
+func (a *Agent) showComment(ctx context.Context, m *message) (int64, error) {
+	app, found := a.app(m.line.App)
+	if !found {
+		return 0, fmt.Errorf("there is no App %q", m.line.App)
+	}
+	c := a.comment(app, m.repository, m.release.Source.PullRequest, func(r Release) string {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		if h := r.message(WayComment, view{}).claims(); r.Status.ReportedOn == "" && a.heads[h] {
+			return h.commit
+		}
+		return r.Status.ReportedOn
+	})
+	return a.Comments.ShowComment(ctx, c)
+}
+
+// checkPage is the web address of r's check run; empty as long as none is known.
+func (r Release) checkPage(v view) string {
+	id := r.Status.Shown(WayCheck).ID
+	if id == 0 {
+		return ""
+	}
+	return v.page(r.Source.Repository, fmt.Sprintf("runs/%d", id))
+}
+
+// reportComment has the comment of the pull request show what is durable, and
+// writes down of every release that was news to it that it does.
+func (a *Agent) reportComment(ctx context.Context, app App, to target, number int) error {
+	var news []Release
+	a.eachRelease(app, func(r Release, _ view) {
+		if r.target(WayComment) == to && r.Source.PullRequest == number && r.unreported(WayComment) {
+			news = append(news, r)
+		}
+	})
+	if len(news) == 0 {
+		return nil
+	}
+	newest := slices.MaxFunc(news, func(x, y Release) int { return x.IssuedAt.Compare(y.IssuedAt) })
+	m := newest.message(WayComment, view{})
+	id, shown, err := a.show(ctx, m)
+	if err != nil {
+		return fmt.Errorf("commenting on pull request %d: %w", number, err)
+	}
+	for _, r := range news {
+		reported := r.shows(WayComment)
+		reported.ID = id
+		if err := a.recordReport(ctx, r, reported, shown); err != nil {
+			return err
+		}
+	}
+	return nil
+}
