@@ -159,7 +159,7 @@ type ServiceStatus struct {
 type Reported struct {
 	Way   Way
 	Phase Phase // as far as the way tells phases apart
-	Ready int   // new pods that are Ready, while a rollout goes on; see Release.progress
+	Ready int   // new pods that are Ready, of a rollout that takes long; check and receipt only
 	ID    int64 // of the check run, the deployment or the comment; of receipts the number of the last one
 }
 

@@ -22,7 +22,6 @@ type message struct {
 	view    view
 	release *Release
 	refusal *Refusal
-	comment Comment // WayComment only
 }
 
 func (r Release) message(way Way, v view) *message {
@@ -67,12 +66,8 @@ func (m *message) status() CommitStatus {
 
 // say has the way show m, and returns what finds it again.
 func (a *Agent) say(ctx context.Context, m *message) (int64, error) {
-	switch m.way {
-	case WayReceipt:
+	if m.way == WayReceipt {
 		return a.publish(ctx, m)
-	case WayComment:
-		return a.Comments.ShowComment(ctx, m.comment)
-	case WayCheck, WayStatus, WayDeployment:
 	}
 	if err := a.findHead(ctx, m); err != nil {
 		return 0, err
@@ -84,7 +79,9 @@ func (a *Agent) say(ctx context.Context, m *message) (int64, error) {
 		return 0, a.Statuses.ShowStatus(ctx, m.status())
 	case WayDeployment:
 		return a.Deployments.ShowDeployment(ctx, m.deployment())
-	case WayReceipt, WayComment:
+	case WayComment:
+		return a.showComment(ctx, m)
+	case WayReceipt:
 	}
 	return 0, fmt.Errorf("there is no way %q", m.way)
 }
@@ -93,7 +90,7 @@ func (a *Agent) say(ctx context.Context, m *message) (int64, error) {
 func (m *message) deployment() Deployment {
 	r := *m.release
 	d := r.deployment(m.view)
-	d.ID, d.Commit, d.LogURL = m.id, m.on(), orElse(d.LogURL, r.address(m.view.ServerURL))
+	d.ID, d.Commit, d.LogURL = m.id, m.on(), orElse(r.checkPage(m.view), d.LogURL)
 	if r.Restore != 0 {
 		d.Commit = r.restored(m.view, d.Commit)
 	}
@@ -136,7 +133,8 @@ func (a *Agent) publish(ctx context.Context, m *message) (int64, error) {
 	if r := m.release; r != nil {
 		receipt.Marker = r.marker(m.view)
 		if r.Source.PullRequest != 0 {
-			comment := a.comment(app, r.Source.Repository, r.Source.PullRequest)
+			claimed := func(r Release) string { return r.Source.HeadCommit }
+			comment := a.comment(app, r.Source.Repository, r.Source.PullRequest, claimed)
 			receipt.Comment = &comment
 		}
 	}

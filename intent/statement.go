@@ -3,15 +3,16 @@ package intent
 import (
 	"time"
 
+	"github.com/inhaul/inhaul/envelope"
 	"github.com/inhaul/inhaul/spec"
 )
 
 // The types that name the format. PredicateType is the version: once released
 // it is frozen, and a change of meaning is a new PredicateType.
 const (
-	StatementType = "https://in-toto.io/Statement/v1"
+	StatementType = envelope.StatementType
 	PredicateType = "https://inhaul.dev/intent/v1"
-	PayloadType   = "application/vnd.in-toto+json"
+	PayloadType   = envelope.PayloadType
 )
 
 // Kind says what an intent asks for.
