@@ -2,6 +2,7 @@ package spec
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 
@@ -47,9 +48,7 @@ func TestLinesAreThoseOfTheEnvironment(t *testing.T) {
 	} {
 		want := map[string]int{}
 		for _, level := range []map[string]int{common, change} {
-			for setting, line := range level {
-				want[setting] = line
-			}
+			maps.Copy(want, level)
 		}
 		if diff := cmp.Diff(want, f.Lines(environment)); diff != "" {
 			t.Errorf("%s: -want +got:\n%s", environment, diff)
