@@ -9,7 +9,7 @@ type App struct {
 	Intents      string   // repository where its intents are published
 	Images       []string // repositories its images may come from
 	Signers      []Signer
-	Rules        []Rule // deny by default: one rule has to allow an intent
+	Rules        []Rule        // deny by default: one rule has to allow an intent
 	Environments []Environment // the declared ones, and those of Previews that are there; see With
 	History      int           // releases kept per environment
 	Status       AppStatus

@@ -252,6 +252,7 @@ func (a *Agent) decide(ctx context.Context, policy Policy, v intent.Verified, re
 	if policy.mayReport(p.Source) {
 		refusal.Repository, refusal.RepositoryID = p.Source.Repository, p.Source.RepositoryID
 		refusal.Commit, refusal.RunID = p.Source.Commit, p.Source.RunID
+		refusal.HeadCommit, refusal.PullRequest = p.Source.HeadCommit, p.Source.PullRequest
 	}
 	grant, err := policy.Judge(v)
 	if denied := (*Denied)(nil); errors.As(err, &denied) {

@@ -60,11 +60,12 @@ type Preview struct {
 	LastPushAt  time.Time    // of the newest event that was deployed
 	DestroyedAt time.Time
 
-	Marks    LineMarks  // of its line
-	Decided  []Decided  // releases and destroys whose own record is gone or is none, newest last, bounded
-	Destroys []Destroy  // newest last, bounded
-	Remains  []Remains  // releases that went with the namespace and are yet to be reported
-	Version  string     // opaque
+	Marks    LineMarks // of its line
+	Decided  []Decided // releases and destroys whose own record is gone or is none, newest last, bounded
+	Destroys []Destroy // newest last, bounded
+	Remains  []Release // what is yet to be told of releases that went with the namespace; see Release.remains
+	Comment  int64     // id of the pull request's comment; 0 until known
+	Version  string    // opaque
 }
 
 // Decided is an intent that was admitted, and that no release tells of any more.
@@ -75,34 +76,16 @@ type Decided struct {
 
 // Destroy is one admitted intent to take a preview away.
 type Destroy struct {
-	Intent   string // digest
-	Rule     string // policy rule that allowed it
-	Source   intent.Source
-	IssuedAt time.Time
-	Evidence intent.Evidence
-	At       time.Time // when it was admitted
-	DoneAt   time.Time // zero until everything is gone
-	Nothing  bool      // there was nothing to take away
-	Reported DestroyReport
-}
-
-// DestroyReport is what the check of a destroy shows.
-type DestroyReport struct {
-	State    string // see Preview.state; empty: nothing yet
-	CheckRun int64
-}
-
-// Remains is what has to be told of a release that went with its namespace.
-type Remains struct {
-	Number       int
-	Intent       string // digest
-	Repository   string // owner/name
-	RepositoryID int64
-	Commit       string
-	CheckRun     int64 // 0 if there is none yet
-	WasLive      bool  // it had succeeded, and that was not said yet
-	AdmittedAt   time.Time
-	At           time.Time // when it went
+	Intent     string // digest
+	Rule       string // policy rule that allowed it
+	Source     intent.Source
+	IssuedAt   time.Time
+	Evidence   intent.Evidence
+	At         time.Time  // when it was admitted
+	DoneAt     time.Time  // zero until everything is gone
+	Nothing    bool       // there was nothing to take away
+	Reported   []Reported // by way
+	ReportedOn string     // head commit of the pull request that it is reported on, once that is known
 }
 
 // The bounds of a preview's record.

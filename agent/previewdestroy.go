@@ -112,8 +112,8 @@ func (p *Preview) destroy(d Destroy, v intent.Verified, releases []Release) erro
 	p.settle(d.At, Decided{Intent: d.Intent, IssuedAt: d.IssuedAt})
 	p.Destroys = append(slices.Clone(p.Destroys), d)
 	for len(p.Destroys) > maxDestroys {
-		i := slices.IndexFunc(p.Destroys, func(old Destroy) bool { return p.settledReport(old) })
-		p.Destroys = slices.Delete(p.Destroys, max(i, 0), max(i, 0)+1)
+		i := max(0, slices.IndexFunc(p.Destroys, func(old Destroy) bool { return !old.DoneAt.IsZero() && len(old.Reported) > 0 }))
+		p.Destroys = slices.Delete(p.Destroys, i, i+1)
 	}
 	return nil
 }
@@ -177,25 +177,21 @@ func (a *Agent) razing(line Line, is bool) {
 // to be told of releases: their records go with the namespace. That one cannot be
 // written, because its namespace is ending already, is no obstacle.
 func (a *Agent) cancelAll(ctx context.Context, p Preview) (Preview, error) {
-	now := a.now()
-	var remains []Remains
-	releases := a.Reader.Releases(p.Line)
+	now, releases := a.now(), a.Reader.Releases(p.Line)
+	var remains []Release
+	comment := p.Comment
 	for _, r := range releases {
-		if a.Checks != nil && r.late(releases).unreported() || !r.Status.Phase.Terminal() {
-			remains = append(remains, r.remains(now))
+		comment = max(comment, r.Status.Shown(WayComment).ID)
+		left := r.remains(now)
+		told := slices.ContainsFunc(p.Remains, func(old Release) bool { return old.Intent == r.Intent })
+		if !told && slices.ContainsFunc(a.ways, left.unreported) {
+			remains = append(remains, left)
 		}
 	}
-	fresh := slices.DeleteFunc(remains, func(r Remains) bool {
-		return a.Checks == nil || slices.ContainsFunc(p.Remains, func(old Remains) bool { return old.Intent == r.Intent })
-	})
-	if len(fresh) > 0 {
+	if len(remains) > 0 || comment != p.Comment {
 		var err error
 		p, err = a.Previews.KeepPreview(ctx, p.Line, func(p *Preview) error {
-			for _, r := range fresh {
-				if !slices.ContainsFunc(p.Remains, func(old Remains) bool { return old.Intent == r.Intent }) {
-					p.Remains = append(slices.Clone(p.Remains), r)
-				}
-			}
+			p.Remains, p.Comment = append(slices.Clone(p.Remains), remains...), comment
 			p.Remains = p.Remains[max(0, len(p.Remains)-maxRemains):]
 			return nil
 		})
@@ -208,7 +204,7 @@ func (a *Agent) cancelAll(ctx context.Context, p Preview) (Preview, error) {
 			continue
 		}
 		err := a.move(ctx, r, func(s *Status) {
-			s.Phase, s.Message, s.Cause = Superseded, closedTitle, nil
+			s.Phase, s.Message, s.Cause = Superseded, removedTitle(r), nil
 			s.Reach(StepVerdict, now)
 		})
 		if err != nil {
@@ -218,12 +214,35 @@ func (a *Agent) cancelAll(ctx context.Context, p Preview) (Preview, error) {
 	return p, ctx.Err()
 }
 
-// remains is what is told of r once it is gone.
-func (r Release) remains(now time.Time) Remains {
-	return Remains{
-		Number: r.Number, Intent: r.Intent, Repository: r.Source.Repository, RepositoryID: r.Source.RepositoryID, Commit: r.Source.Commit,
-		CheckRun: r.Status.Reported.CheckRun, WasLive: r.Status.Phase == Succeeded, AdmittedAt: r.Status.At(StepAdmitted), At: now,
+// remains is what is told of r once it is gone: it is superseded by the end of its
+// preview. A verdict that was told before stays as it is.
+func (r Release) remains(now time.Time) Release {
+	left := Release{
+		Line: r.Line, Namespace: r.Namespace, Number: r.Number, Intent: r.Intent, Kind: r.Kind, Commit: r.Commit, Image: r.Image,
+		Rule: r.Rule, Source: r.Source, IssuedAt: r.IssuedAt, Evidence: intent.Evidence{Scheme: r.Evidence.Scheme}, Removed: true,
 	}
+	left.Status.ReportedOn = r.Status.ReportedOn
+	for _, step := range []Step{StepNoticed, StepVerified, StepAdmitted, StepReady, StepVerdict} {
+		if at := r.Status.At(step); !at.IsZero() {
+			left.Status.Reach(step, at)
+		}
+	}
+	left.Status.Reach(StepVerdict, now)
+	left.Status.Phase, left.Status.Message = Superseded, removedTitle(r)
+	left.Status.Reported = slices.Clone(r.Status.Reported)
+	for _, shown := range r.Status.Reported {
+		if shown.Way.waited() && shown.Phase.Terminal() {
+			shown.Phase, shown.Ready = Superseded, 0
+			left.Status.report(shown)
+		}
+	}
+	for _, way := range []Way{WayDeployment, WayComment} { // what was never shown needs no end, and the comment has its own
+		shown := left.Status.Shown(way)
+		if way == WayComment || shown.Phase == "" {
+			left.Status.report(Reported{Way: way, Phase: left.phase(way), ID: shown.ID})
+		}
+	}
+	return left
 }
 
 // finishPreview notes that nothing is left.
@@ -260,7 +279,7 @@ func (p Preview) lastAsked() time.Time {
 // forgetPreviews deletes the records of destroyed previews whose time is over.
 func (a *Agent) forgetPreviews(ctx context.Context, app App) error {
 	now, left := a.now(), len(app.Previews)
-	gone := slices.DeleteFunc(slices.Clone(app.Previews), func(p Preview) bool { return p.Phase != PreviewDestroyed || a.Checks != nil && p.unreported(now) })
+	gone := slices.DeleteFunc(slices.Clone(app.Previews), func(p Preview) bool { return p.Phase != PreviewDestroyed || slices.ContainsFunc(a.ways, p.Unreported) })
 	slices.SortFunc(gone, func(x, y Preview) int { return x.lastWord().Compare(y.lastWord()) })
 	for _, p := range gone {
 		if now.Sub(p.lastWord()) < destroyedFor && left <= maxPreviewRecords {
