@@ -41,14 +41,24 @@ func (r Release) standing(v view, check string) Standing {
 func (r Release) deployment(v view) Deployment {
 	return Deployment{
 		Repository: r.Source.Repository, Commit: r.Source.Commit, Environment: r.Line.Environment, Intent: r.Intent,
-		Production: v.Environment.Production, State: DeploymentQueued, URL: v.Environment.URL,
+		Production: v.Environment.Production, State: map[Phase]DeploymentState{
+			Pending: DeploymentQueued, Predeploying: DeploymentInProgress, Applying: DeploymentInProgress, RollingOut: DeploymentInProgress,
+			Restoring: DeploymentInProgress, Succeeded: DeploymentSuccess, Failed: DeploymentFailure, RolledBack: DeploymentFailure, Superseded: DeploymentInactive,
+		}[r.Status.Phase], URL: v.Environment.URL,
 	}
 }
 
 // commitStatus is the release as a commit status.
 func (r Release) commitStatus(v view) CommitStatus {
+	if !r.Status.Phase.Terminal() {
+		return CommitStatus{
+			Repository: r.Source.Repository, Commit: r.Source.Commit, Context: CheckName(r.Line, r.Source.RepositoryID, v.Apps), State: "pending",
+		}
+	}
 	return CommitStatus{
-		Repository: r.Source.Repository, Commit: r.Source.Commit, Context: CheckName(r.Line, r.Source.RepositoryID, v.Apps), State: "pending",
+		Repository: r.Source.Repository, Commit: r.Source.Commit, Context: CheckName(r.Line, r.Source.RepositoryID, v.Apps), State: map[Phase]string{
+			Succeeded: "success", Superseded: "error", Failed: "failure", RolledBack: "failure",
+		}[r.Status.Phase],
 	}
 }
 
