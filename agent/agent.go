@@ -93,6 +93,9 @@ func New(ports Ports, config Config) *Agent {
 	if ports.Pulse == nil {
 		ports.Pulse = unmetered{}
 	}
+	if ports.Records == nil {
+		ports.Records = noPreviews{}
+	}
 	slots := map[Way]chan struct{}{}
 	for _, way := range ports.Ways() {
 		slots[way] = make(chan struct{}, reportsAtOnce)

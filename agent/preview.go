@@ -248,3 +248,8 @@ func (p PreviewPolicy) check(app App) error {
 	}
 	return nil
 }
+
+// noPreviews is the log where none is kept.
+type noPreviews struct{}
+
+func (noPreviews) Preview(Line) (Preview, bool) { return Preview{}, false }
