@@ -93,7 +93,7 @@ func serve(ctx context.Context, s settings, logger *slog.Logger) error {
 			a := agent.New(chaos.around(agent.Ports{
 				Registry: intents{registry}, Keys: newIssuers(logger), Apps: client, Releases: client, Reader: client,
 				Planner: client, Cluster: client, Predeploys: client, Cleaner: client, Drifts: client, Witness: client,
-				Requests: client, Requesters: client, Checks: checks, Meter: counted, Pulse: counted,
+				Requests: client, Requesters: client, Previews: client, Records: client, Namespaces: client, Checks: checks, Meter: counted, Pulse: counted,
 			}), agent.Config{PollInterval: s.pollInterval, Now: chaos.now, Logger: logger.With("component", "agent")})
 			ended = a.Run(ctx)
 		})
