@@ -245,7 +245,7 @@ func TestAftermath(t *testing.T) {
 		for _, step := range test.steps {
 			r.Status.Reach(step, noon())
 		}
-		if got := r.aftermath(); !strings.Contains(got, test.want) {
+		if got := r.aftermath(view{}); !strings.Contains(got, test.want) {
 			t.Errorf("%s: got %q, want %q", test.name, got, test.want)
 		}
 	}

@@ -52,6 +52,7 @@ func releaseResource(r agent.Release) *v1alpha1.Release {
 			ShortCommit: short(cmp.Or(r.Commit, r.Source.Commit)),
 			Source:      sourceResource(r.Source),
 			Definition:  definitionResource(r.App),
+			Config:      (*v1alpha1.Config)(r.Config),
 			IssuedAt:    micro(r.IssuedAt),
 			Evidence:    evidenceResource(r.Evidence),
 		},
@@ -73,6 +74,7 @@ func domainRelease(o *v1alpha1.Release) agent.Release {
 		Commit: s.Commit, Note: s.Note, Rule: s.Rule, Image: s.Image,
 		Source:   domainSource(s.Source),
 		App:      app,
+		Config:   (*intent.Config)(s.Config),
 		IssuedAt: plainTime(s.IssuedAt),
 		Evidence: domainEvidence(s.Evidence),
 		Status:   domainStatus(o.Status),
@@ -165,7 +167,7 @@ func statusResource(s agent.Status) v1alpha1.ReleaseStatus {
 	}
 	if c := s.Cause; c != nil {
 		o.Cause = &v1alpha1.Cause{
-			Kind: string(c.Kind), Service: c.Service, Pod: c.Pod, Container: c.Container, ExitCode: c.ExitCode,
+			Kind: string(c.Kind), Service: c.Service, Setting: c.Setting, Pod: c.Pod, Container: c.Container, ExitCode: c.ExitCode,
 			Message: cut(told(c.Message), v1alpha1.MaxMessage), Next: cut(c.Next, v1alpha1.MaxMessage), Log: cutHead(c.Log, v1alpha1.MaxLog),
 		}
 		for _, event := range c.Events[max(0, len(c.Events)-v1alpha1.MaxEvents):] {
@@ -189,7 +191,7 @@ func domainStatus(o v1alpha1.ReleaseStatus) agent.Status {
 	}
 	if c := o.Cause; c != nil {
 		s.Cause = &agent.Cause{
-			Kind: agent.CauseKind(c.Kind), Service: c.Service, Pod: c.Pod, Container: c.Container, ExitCode: c.ExitCode,
+			Kind: agent.CauseKind(c.Kind), Service: c.Service, Setting: c.Setting, Pod: c.Pod, Container: c.Container, ExitCode: c.ExitCode,
 			Message: c.Message, Next: c.Next, Log: c.Log, Events: c.Events,
 		}
 	}

@@ -26,6 +26,21 @@ func (c *chaos) around(p agent.Ports) agent.Ports {
 	if p.Checks != nil {
 		p.Checks = dyingChecks{p.Checks, c}
 	}
+	if p.Statuses != nil {
+		p.Statuses = dyingStatuses{p.Statuses, c}
+	}
+	if p.Receipts != nil {
+		p.Receipts = dyingReceipts{p.Receipts, c}
+	}
+	if p.Deployments != nil {
+		p.Deployments = dyingDeployments{p.Deployments, c}
+	}
+	if p.Comments != nil {
+		p.Comments = dyingComments{p.Comments, c}
+	}
+	if p.PullRequests != nil {
+		p.PullRequests = dyingPullRequests{p.PullRequests, c}
+	}
 	return p
 }
 
@@ -92,6 +107,26 @@ type (
 	}
 	dyingChecks struct {
 		agent.Checks
+		c *chaos
+	}
+	dyingStatuses struct {
+		agent.Statuses
+		c *chaos
+	}
+	dyingReceipts struct {
+		agent.Receipts
+		c *chaos
+	}
+	dyingDeployments struct {
+		agent.Deployments
+		c *chaos
+	}
+	dyingComments struct {
+		agent.Comments
+		c *chaos
+	}
+	dyingPullRequests struct {
+		agent.PullRequests
 		c *chaos
 	}
 )
@@ -199,4 +234,29 @@ func (d dyingWitness) Testimony(ctx context.Context, r agent.Release, cause agen
 func (d dyingChecks) Show(ctx context.Context, check agent.Check) (int64, error) {
 	defer d.c.at("Show")()
 	return d.Checks.Show(ctx, check)
+}
+
+func (d dyingStatuses) ShowStatus(ctx context.Context, status agent.CommitStatus) error {
+	defer d.c.at("ShowStatus")()
+	return d.Statuses.ShowStatus(ctx, status)
+}
+
+func (d dyingReceipts) PublishReceipt(ctx context.Context, r agent.Receipt) error {
+	defer d.c.at("PublishReceipt")()
+	return d.Receipts.PublishReceipt(ctx, r)
+}
+
+func (d dyingDeployments) ShowDeployment(ctx context.Context, deployment agent.Deployment) (int64, error) {
+	defer d.c.at("ShowDeployment")()
+	return d.Deployments.ShowDeployment(ctx, deployment)
+}
+
+func (d dyingComments) ShowComment(ctx context.Context, comment agent.Comment) (int64, error) {
+	defer d.c.at("ShowComment")()
+	return d.Comments.ShowComment(ctx, comment)
+}
+
+func (d dyingPullRequests) HasCommit(ctx context.Context, repository string, number int, commit string) (bool, error) {
+	defer d.c.at("HasCommit")()
+	return d.PullRequests.HasCommit(ctx, repository, number, commit)
 }

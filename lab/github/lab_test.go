@@ -20,7 +20,7 @@ import (
 const testSHA = "ce587453ced02b1526dfb4cb910479d431683101"
 
 // writer is a run whose workflow lets its token write checks.
-const writer = `{"sha":"` + testSHA + `","permissions":{"checks":"write","contents":"read","statuses":"write"}}`
+const writer = `{"sha":"` + testSHA + `","permissions":{"checks":"write","contents":"read","deployments":"write","pull_requests":"write","statuses":"write"}}`
 
 var describe = sync.OnceValues(func() ([]byte, error) {
 	cache, err := os.UserCacheDir()
@@ -133,6 +133,14 @@ func (st *stand) run(body string) map[string]string {
 	var answer struct{ Env map[string]string }
 	st.lab("POST", "/_lab/runs", body, &answer)
 	return answer.Env
+}
+
+// token makes a personal access token.
+func (st *stand) token(body string) string {
+	st.Helper()
+	var answer struct{ Token string }
+	st.lab("POST", "/_lab/tokens", body, &answer)
+	return answer.Token
 }
 
 func (st *stand) noViolations() {

@@ -25,6 +25,12 @@ type Workflow struct {
 	RunID        int64  // of a run to re-run; 0 starts a new one
 	NoIDToken    bool   // the workflow lacks the permission id-token: write
 	NoChecks     bool   // the workflow lacks the permission checks: read
+	PullRequest  int    // of the event pull_request
+	Action       string // what happened to it, or to a release
+	Labels       []string
+	Fork         bool // the pull request comes from one
+	Merged       bool // the pull request was
+	Env          map[string]string
 	Inputs       map[string]string
 	Command      []string // the step; the Action unless said
 	RepositoryID int64
@@ -35,6 +41,7 @@ type Result struct {
 	RunID    int64
 	Attempt  int64
 	Commit   string
+	Head     string // of a pull request, whose Commit is a merge
 	ExitCode int
 	Log      string
 	Summary  string
@@ -63,6 +70,18 @@ func (s *Stage) register(ctx context.Context, w Workflow, commit string) (regist
 	}
 	if w.RepositoryID != 0 {
 		body["repositoryID"] = w.RepositoryID
+	}
+	if w.PullRequest != 0 {
+		body["pullRequest"], body["fork"], body["merged"] = w.PullRequest, w.Fork, w.Merged
+	}
+	switch {
+	case w.Action == "unlabeled" && len(w.Labels) > 0:
+		body["label"], body["labels"] = w.Labels[len(w.Labels)-1], []string{}
+	case len(w.Labels) > 0:
+		body["labels"] = w.Labels
+	}
+	if w.Action != "" {
+		body["action"] = w.Action
 	}
 	if w.NoIDToken {
 		body["idTokenPermission"] = false
@@ -111,6 +130,7 @@ func (s *Stage) Run(ctx context.Context, w Workflow) (Result, error) {
 	if err != nil {
 		return result, err
 	}
+	result.Head = headOf(event)
 	files["GITHUB_EVENT_PATH"] = filepath.Join(scratch, "event.json")
 	if err := os.WriteFile(files["GITHUB_EVENT_PATH"], event, 0o600); err != nil {
 		return result, err
@@ -120,6 +140,19 @@ func (s *Stage) Run(ctx context.Context, w Workflow) (Result, error) {
 		return result, err
 	}
 	return result, result.read(files)
+}
+
+// headOf is the head commit that a payload names, if it is of a pull request.
+func headOf(event []byte) string {
+	var payload struct {
+		PullRequest struct {
+			Head struct {
+				SHA string `json:"sha"`
+			} `json:"head"`
+		} `json:"pull_request"`
+	}
+	_ = json.Unmarshal(event, &payload) // other events have none
+	return payload.PullRequest.Head.SHA
 }
 
 // event is the payload of the run's event; a re-run has that of its first
@@ -149,6 +182,7 @@ func (s *Stage) step(ctx context.Context, w Workflow, run registered, files map[
 	}
 	set(run.Env)
 	set(files)
+	set(w.Env)
 	for name, value := range s.inputs(w, run) {
 		command.Env = append(command.Env, "INPUT_"+strings.ToUpper(name)+"="+value)
 	}

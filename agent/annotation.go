@@ -1,0 +1,3 @@
+package agent
+
+func (r Release) annotations() []Annotation { return nil }
