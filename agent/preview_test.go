@@ -220,6 +220,9 @@ func TestNamespaceOfSomebodyElse(t *testing.T) {
 		if c := w.checks[digest]; c.Conclusion != ActionRequired || !strings.Contains(c.Summary, "did not make it") {
 			t.Errorf("got %s %q, want it refused", c.Conclusion, c.Summary)
 		}
+		if d := w.pr7().Destroys; len(d) != 1 || !d[0].Nothing {
+			t.Errorf("got destroys %+v, want one that found nothing", d)
+		}
 		if there := w.spaces["storefront-pr-7"]; there == nil || there.asked != 0 || w.pr7().Phase != PreviewDestroyed {
 			t.Errorf("got %+v, %s; want the namespace untouched and the preview over", there, w.pr7().Phase)
 		}

@@ -9,15 +9,15 @@ import (
 
 // closedMessage is why a late deploy of a pull request that is closed is superseded.
 func closedMessage(why string) string {
-	return "the pull request was closed, and its preview is gone with it; this is older: " + why
+	return "the pull request was closed or wants no preview, and this is older: " + why
 }
 
 // removedTitle is what is told of a release whose preview was taken away.
 func removedTitle(r Release) string {
 	if r.Status.Phase == Succeeded {
-		return "Was live, until the pull request was closed"
+		return "Was live, until its preview was removed"
 	}
-	return "Superseded: the pull request was closed"
+	return "Superseded: the pull request was closed or wants no preview"
 }
 
 // title is the end of a preview in one line.
@@ -37,14 +37,14 @@ func (e end) title() string {
 func (e end) summary() string {
 	switch {
 	case e.destroy.Nothing:
-		return fmt.Sprintf("The pull request was closed. There was no preview of %s for it. Nothing to do.", code(e.preview.Line.App))
+		return fmt.Sprintf("The pull request was closed or wants no preview. There was none of %s for it. Nothing to do.", code(e.preview.Line.App))
 	case e.destroy.phase(e.preview) == destroyedPhase:
-		return fmt.Sprintf("The pull request was closed: the namespace %s is gone with all that was in it. Opening the pull request again makes it anew.", code(e.preview.Namespace))
+		return fmt.Sprintf("The pull request was closed or wants no preview: the namespace %s is gone with all that was in it. The next run of an open pull request makes it anew.", code(e.preview.Namespace))
 	case e.destroy.phase(e.preview) == waitingPhase:
-		return fmt.Sprintf("The pull request was closed, and its namespace %s does not end. %s.\n\n**Next:** the platform owner looks at what holds it: %s. The agent goes on trying.",
+		return fmt.Sprintf("The pull request was closed or wants no preview, and its namespace %s does not end. %s.\n\n**Next:** the platform owner looks at what holds it: %s. The agent goes on trying.",
 			code(e.preview.Namespace), plain(clip(e.preview.Message, maxMessage)), code("kubectl get namespace "+e.preview.Namespace+" -o yaml"))
 	}
-	return fmt.Sprintf("The pull request was closed: the namespace %s is being deleted.", code(e.preview.Namespace))
+	return fmt.Sprintf("The pull request was closed or wants no preview: the namespace %s is being deleted.", code(e.preview.Namespace))
 }
 
 // check is the end of a preview as the check run of the intent that asked for it.
@@ -86,7 +86,7 @@ func (e end) commitStatus(v view) CommitStatus {
 
 // removedSummary says of a release that its preview is gone.
 func (r Release) removedSummary() string {
-	return fmt.Sprintf("%s, and its preview is gone with it. Nothing to do.", strings.TrimSuffix(r.Status.Message, "."))
+	return fmt.Sprintf("%s. Nothing to do.", strings.TrimSuffix(r.Status.Message, "."))
 }
 
 // standing is the row of p in the comment on the pull request, if that had a preview
@@ -97,7 +97,7 @@ func (p Preview) standing(repository string, number int) (row Standing, told boo
 	if p.Repository != repository || n != number || !over || p.CreatedAt.IsZero() {
 		return Standing{}, false
 	}
-	row = Standing{Environment: p.Line.Environment, Phase: Succeeded, Destroyed: true, Note: "the pull request was closed"}
+	row = Standing{Environment: p.Line.Environment, Phase: Succeeded, Destroyed: true, Note: "the pull request was closed or wants no preview"}
 	if p.Phase == PreviewDestroying {
 		row.Phase, row.Note = RollingOut, orElse(p.Message, row.Note)
 	}
