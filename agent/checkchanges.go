@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/inhaul/inhaul/intent"
 	"github.com/inhaul/inhaul/spec"
 )
 
@@ -17,7 +16,7 @@ const maxChanges = 12
 // its image, its settings.
 func (r Release) changes(v view) string {
 	before := v.before(r)
-	if before == nil || r.Kind == intent.Destroy || len(r.App.Services) == 0 || len(before.App.Services) == 0 {
+	if before == nil || len(r.App.Services) == 0 || len(before.App.Services) == 0 {
 		return ""
 	}
 	var lines []string
