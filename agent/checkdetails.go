@@ -3,8 +3,6 @@ package agent
 import (
 	"fmt"
 	"strings"
-
-	"github.com/inhaul/inhaul/intent"
 )
 
 // text holds the details: what was said, how long it took, who asked and what let
@@ -115,9 +113,12 @@ func (r Release) origin(v view) string {
 
 // closer are the commands to look at the release.
 func (r Release) closer() string {
-	lines := []string{fmt.Sprintf("kubectl -n %s describe release %s-%d", r.Namespace, r.Line.App, r.Number)}
-	if r.Kind != intent.Destroy {
-		lines = append(lines, fmt.Sprintf("kubectl -n %s get pods -l inhaul.dev/app=%s", r.Namespace, r.Line.App))
+	if r.Removed { // there is nothing to look at
+		return ""
+	}
+	lines := []string{
+		fmt.Sprintf("kubectl -n %s describe release %s-%d", r.Namespace, r.Line.App, r.Number),
+		fmt.Sprintf("kubectl -n %s get pods -l inhaul.dev/app=%s", r.Namespace, r.Line.App),
 	}
 	if c := r.Status.Cause; c != nil && c.Pod != "" && c.Container != "" {
 		lines = append(lines, fmt.Sprintf("kubectl -n %s logs %s -c %s", r.Namespace, c.Pod, c.Container))
@@ -128,7 +129,7 @@ func (r Release) closer() string {
 // undo is the way back; empty if there is none, or nothing to undo.
 func (r Release) undo(v view) string {
 	back := r.replaced(v.Releases)
-	if back == 0 || r.Kind == intent.Destroy {
+	if back == 0 {
 		return ""
 	}
 	return fmt.Sprintf("Undo: `inhaul rollback %s --environment %s --to %d`, or the workflow input `rollback-to: %d`\n\n", r.Line.App, r.Line.Environment, back, back)
