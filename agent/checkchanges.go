@@ -45,7 +45,9 @@ func (r Release) changes(v view) string {
 func outermost(changes []spec.Change) []spec.Change {
 	var kept []spec.Change
 	for _, c := range changes {
-		within := func(outer spec.Change) bool { return outer.Kind == c.Kind && c.Kind != spec.Changed && strings.HasPrefix(c.Path, outer.Path+".") }
+		within := func(outer spec.Change) bool {
+			return outer.Kind == c.Kind && c.Kind != spec.Changed && strings.HasPrefix(c.Path, outer.Path+".")
+		}
 		if !slices.ContainsFunc(kept, within) {
 			kept = append(kept, c)
 		}
