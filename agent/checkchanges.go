@@ -3,6 +3,7 @@ package agent
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/inhaul/inhaul/intent"
@@ -26,7 +27,7 @@ func (r Release) changes(v view) string {
 	if is, was := shortDigest(r.Image), shortDigest(before.Image); is != was {
 		lines = append(lines, fmt.Sprintf("image: `%s` → `%s`", was, is))
 	}
-	settings := spec.Diff(before.App, r.App)
+	settings := outermost(spec.Diff(before.App, r.App))
 	for _, change := range settings[:min(len(settings), maxChanges)] {
 		lines = append(lines, changeLine(change))
 	}
@@ -37,6 +38,19 @@ func (r Release) changes(v view) string {
 		return fmt.Sprintf("Nothing is different from release %d: same commit, image and settings.", before.Number)
 	}
 	return fmt.Sprintf("**Changed since release %d**\n\n- ", before.Number) + strings.Join(lines, "\n- ")
+}
+
+// outermost are changes without those within another one: of a service that came
+// or went as a whole, one line is enough.
+func outermost(changes []spec.Change) []spec.Change {
+	var kept []spec.Change
+	for _, c := range changes {
+		within := func(outer spec.Change) bool { return outer.Kind == c.Kind && c.Kind != spec.Changed && strings.HasPrefix(c.Path, outer.Path+".") }
+		if !slices.ContainsFunc(kept, within) {
+			kept = append(kept, c)
+		}
+	}
+	return kept
 }
 
 func changeLine(c spec.Change) string {

@@ -122,7 +122,7 @@ func (r Release) closer() string {
 	if c := r.Status.Cause; c != nil && c.Pod != "" && c.Container != "" {
 		lines = append(lines, fmt.Sprintf("kubectl -n %s logs %s -c %s", r.Namespace, c.Pod, c.Container))
 	}
-	return "Look closer:\n\n```sh\n" + strings.Join(lines, "\n") + "\n```\n\n"
+	return "Look closer:\n\n" + fenced(strings.Join(lines, "\n")) + "\n\n"
 }
 
 // undo is the way back; empty if there is none, or nothing to undo.

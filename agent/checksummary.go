@@ -33,12 +33,10 @@ func (r Release) summary(v view) string {
 	if r.Note != "" {
 		say("%s: %s.", r.Reason, plain(clip(r.Note, maxNote)))
 	}
-	if r.Status.Phase == Succeeded && r.Kind != intent.Destroy {
-		if address := webAddress(v.Environment.URL); address != "" {
-			say("%s", link(plain(strings.TrimSuffix(clip(v.Environment.URL, maxActor), "/")), address))
-		}
-	}
 	if table := r.services(); table != "" {
+		if r.Status.Cause != nil && r.Status.Phase != Superseded { // what serves is another one
+			say("Release %d when it failed:", r.Number)
+		}
 		say("%s", table)
 	}
 	if changes := r.changes(v); changes != "" && r.Status.Phase != Superseded {
@@ -75,7 +73,7 @@ func (r Release) news(v view) string {
 		if !v.serves(r) && len(v.Releases) > 0 {
 			return which + " was live. A newer one has taken its place since."
 		}
-		return which + " is live."
+		return which + " is live" + v.at() + "."
 	case Superseded:
 		by := code(short(r.Status.SupersededBy))
 		if !r.Status.At(StepReady).IsZero() {
@@ -85,6 +83,16 @@ func (r Release) news(v view) string {
 	case Restoring, Failed, RolledBack:
 	}
 	return which + " failed."
+}
+
+// at is " at" and where the environment answers; empty if it has no address.
+func (v view) at() string {
+	address := webAddress(v.Environment.URL)
+	if address == "" {
+		return ""
+	}
+	_, host, _ := strings.Cut(v.Environment.URL, "://")
+	return " at " + link(plain(clip(strings.TrimSuffix(host, "/"), maxNamed)), address)
 }
 
 // aftermath says what was done about a failure, and what serves; empty until that

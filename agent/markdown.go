@@ -1,7 +1,6 @@
 package agent
 
 import (
-	"html"
 	"net/url"
 	"regexp"
 	"strings"
@@ -20,6 +19,7 @@ var (
 	weblink = regexp.MustCompile(`(?i)\b(?:https?|ftp)://|\bwww\.`) // links, to issues too
 	emoji   = regexp.MustCompile(`:([a-z+-][a-z0-9_+-]*):`)         // pictures
 	entity  = regexp.MustCompile(`&(#?\w+;)`)                       // characters by name
+	unnamed = regexp.MustCompile(`[^A-Za-z0-9 .,()-]`)              // what no name of Kubernetes has
 	under   = regexp.MustCompile(`_+`)                              // emphasis, unless within a word
 )
 
@@ -132,8 +132,9 @@ func webAddress(text string) string {
 // maxURLBytes is above what browsers are given to show.
 const maxURLBytes = 2 << 10
 
-// heading is a line of an HTML block: Markdown means nothing there, tags do.
-func heading(text string) string { return html.EscapeString(harmless(oneLine(text))) }
+// heading is a line of an HTML block, where a backslash escapes nothing: of words
+// and of Kubernetes' names all of it is kept.
+func heading(text string) string { return harmless(unnamed.ReplaceAllString(oneLine(text), "")) }
 
 // clip is text of at most that many characters, the last one an ellipsis if any
 // are left out; between words where that is near.

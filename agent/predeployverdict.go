@@ -170,7 +170,11 @@ func (t trial) predeployEnd(task spec.Task, o PredeployObservation, since Sighti
 				return t.of(pod, c, t.startCause(orElse(c.EndMessage, c.EndReason)))
 			}
 			how, next := howEnded(c)
-			return t.of(pod, c, t.cause(CausePredeploy, how, next))
+			cause := t.of(pod, c, t.cause(CausePredeploy, how, next))
+			if outOfMemory(c) {
+				cause.Setting = t.setting(settingMemory)
+			}
+			return cause
 		}
 	}
 	if t.waitUntil(since.Failing.Add(podLateAfter)) {
@@ -194,6 +198,7 @@ func (t trial) overdue(task spec.Task, o PredeployObservation, since Sightings) 
 func (t trial) tooLong(task spec.Task, o PredeployObservation) *Cause {
 	cause := t.cause(CausePredeploy, fmt.Sprintf(predeployLate+" %s", task.Limit()),
 		"see in the log below what it waits for; a command that is only slow gets more time with predeploy.timeout in inhaul.yaml")
+	cause.Setting = t.setting(settingTimeout)
 	for _, pod := range o.Pods {
 		cause.Pod = pod.Name
 		for _, c := range pod.Containers {

@@ -26,6 +26,9 @@ type Standing struct {
 // name is a DNS label, which cannot end it.
 func commentMarker(app string) string { return "<!-- inhaul: preview " + app + " -->" }
 
+// maxRows is how many environments are listed; a pull request has one or two.
+const maxRows = 20
+
 // maxNamed is how much of a name is shown that others choose.
 const maxNamed = 63
 
@@ -36,12 +39,15 @@ func commentBody(app string, rows []Standing) string {
 	fmt.Fprintf(&b, "%s\n### Previews of %s\n\n| environment | state | commit | expires |\n|---|---|---|---|\n", commentMarker(app), code(app))
 	var notes []string
 	closer := false
-	for _, row := range rows[:min(len(rows), maxServed)] {
+	for _, row := range rows[:min(len(rows), maxRows)] {
 		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", row.place(), link(row.words(), row.Check), orElse(code(short(row.Commit)), "–"), row.expiry())
 		if row.Note != "" {
 			notes = append(notes, fmt.Sprintf("**%s**: %s", plain(clip(row.Environment, maxNamed)), plain(clip(row.Note, maxNote))))
 		}
 		closer = closer || webAddress(row.Check) != ""
+	}
+	if more := len(rows) - maxRows; more > 0 {
+		notes = append(notes, fmt.Sprintf("And %d more.", more))
 	}
 	for _, note := range notes {
 		b.WriteString("\n" + note + "\n")
