@@ -218,12 +218,16 @@ func TestACloseNeedsNoCode(t *testing.T) {
 		asked  int
 		err    string
 	}{
-		"of the only app":                           {func(*world) {}, map[string]string{"example.com/shop-intents": "shop"}, 1, ""},
-		"of all apps":                               {func(w *world) { w.files["inhaul.yaml"] = &fstest.MapFile{Data: []byte(twoApps)} }, map[string]string{"example.com/shop/api-intents": "api", "example.com/shop/shop-intents": "shop"}, 0, ""},
-		"when the file is gone":                     {func(w *world) { clear(w.files); w.env["INPUT_APP"] = "shop" }, map[string]string{"example.com/shop-intents": "shop"}, 1, ""},
-		"when the file is broken":                   {func(w *world) { w.files["inhaul.yaml"].Data = []byte("apps: ["); w.env["INPUT_APP"] = "shop" }, map[string]string{"example.com/shop-intents": "shop"}, 1, ""},
-		"when nothing says which apps":              {func(w *world) { clear(w.files) }, nil, 0, "name them in the app input"},
-		"when no program is there":                  {func(w *world) { w.programs.installed = nil }, map[string]string{"example.com/shop-intents": "shop"}, 1, ""},
+		"of the only app":              {func(*world) {}, map[string]string{"example.com/shop-intents": "shop"}, 1, ""},
+		"of all apps":                  {func(w *world) { w.files["inhaul.yaml"] = &fstest.MapFile{Data: []byte(twoApps)} }, map[string]string{"example.com/shop/api-intents": "api", "example.com/shop/shop-intents": "shop"}, 0, ""},
+		"when the file is gone":        {func(w *world) { clear(w.files); w.env["INPUT_APP"] = "shop" }, map[string]string{"example.com/shop-intents": "shop"}, 1, ""},
+		"when the file is broken":      {func(w *world) { w.files["inhaul.yaml"].Data = []byte("apps: ["); w.env["INPUT_APP"] = "shop" }, map[string]string{"example.com/shop-intents": "shop"}, 1, ""},
+		"when nothing says which apps": {func(w *world) { clear(w.files) }, nil, 0, "name them in the app input"},
+		"when no program is there":     {func(w *world) { w.programs.installed = nil }, map[string]string{"example.com/shop-intents": "shop"}, 1, ""},
+		"of all apps, though an image is given for other events": {func(w *world) {
+			w.files["inhaul.yaml"] = &fstest.MapFile{Data: []byte(twoApps)}
+			w.env["INPUT_IMAGE"] = "example.com/shop/api@sha256:" + strings.Repeat("ab", 32)
+		}, map[string]string{"example.com/shop/api-intents": "api", "example.com/shop/shop-intents": "shop"}, 0, ""},
 		"though an image is given for other events": {func(w *world) { w.env["INPUT_IMAGE"] = "example.com/shop@sha256:" + strings.Repeat("ab", 32) }, map[string]string{"example.com/shop-intents": "shop"}, 1, ""},
 	} {
 		t.Run(name, func(t *testing.T) {

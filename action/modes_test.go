@@ -160,6 +160,7 @@ func TestADryRunPublishesNothing(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
+			w.programs.user = "1000" // is the image's, and no change of the description
 			if err := w.Run(t.Context()); err != nil {
 				t.Fatalf("%v\n%s", err, w.out)
 			}
@@ -186,6 +187,40 @@ func TestADryRunPublishesNothing(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestADryRunComparesWithWhatIsThere(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.pulled(t, "opened")
+	for _, action := range []string{"opened", "closed"} {
+		w.pulled(t, action)
+		if err := w.Run(t.Context()); err != nil {
+			t.Fatalf("%v\n%s", err, w.out)
+		}
+		w.now = w.now.Add(time.Minute)
+	}
+	w.pulled(t, "reopened")
+	w.env["INPUT_DRY-RUN"] = "true"
+	if err := w.Run(t.Context()); err != nil || !strings.Contains(w.read(t, "GITHUB_OUTPUT"), "no deploy to pr-7 is published") {
+		t.Errorf("got %v and\n%s\nwant nothing to compare with: the preview was destroyed", err, w.out)
+	}
+	w = rollbackWorld(t, "previous")
+	with(w.env, "INPUT_ROLLBACK-TO", "")
+	w.files["inhaul.yaml"] = &fstest.MapFile{Data: []byte("app: shop\nservices: {web: {type: web}}\n")}
+	w.files["Dockerfile"] = &fstest.MapFile{Data: []byte("FROM scratch\n")}
+	w.programs.installed = []string{"docker"}
+	for _, target := range []string{"", "previous"} {
+		w.env["INPUT_ROLLBACK-TO"] = target
+		if err := w.Run(t.Context()); err != nil {
+			t.Fatalf("%v\n%s", err, w.out)
+		}
+		w.now = w.now.Add(time.Minute)
+	}
+	with(w.env, "INPUT_ROLLBACK-TO", "", "INPUT_DRY-RUN", "true")
+	if err := w.Run(t.Context()); err != nil || !strings.Contains(w.read(t, "GITHUB_OUTPUT"), "; a rollback was published after it") {
+		t.Errorf("got %v and\n%s\nwant the rollback told", err, w.out)
 	}
 }
 
@@ -270,7 +305,7 @@ func TestABuildSecretIsSeenByTheBuildAlone(t *testing.T) {
 			if err != nil {
 				told += err.Error()
 			}
-			if strings.Contains(told, "hunter2") || !strings.Contains(told, "RUN cat") {
+			if strings.Contains(told, "hunter2") || !strings.Contains(told, "RUN cat") || !strings.Contains(told, "key: ***") {
 				t.Errorf("got\n%s\nwant it without a secret", told)
 			}
 			for _, mask := range []string{"::add-mask::" + hunter + "\n", "::add-mask::" + hunter + "-2\n"} {
