@@ -300,6 +300,11 @@ func (a *Agent) decide(ctx context.Context, policy Policy, v intent.Verified, re
 		if rejected.Object.Kind == "Namespace" {
 			refusal.Rule, refusal.Message = "policy: namespace", rejected.Message
 		}
+		if grant.Environment.PullRequest != 0 && len(releases) == 0 {
+			if err := a.abandonPreview(ctx, refusal.Line); err != nil {
+				return err
+			}
+		}
 		return a.refuse(ctx, refusal, time.Time{})
 	}
 	return err

@@ -60,6 +60,20 @@ func (a *Agent) openPreview(ctx context.Context, r Release) error {
 	return nil
 }
 
+// abandonPreview notes that nothing came of a preview after all: it takes no place.
+func (a *Agent) abandonPreview(ctx context.Context, line Line) error {
+	_, err := a.Previews.KeepPreview(ctx, line, func(p *Preview) error {
+		if p.Phase == PreviewActive {
+			p.Phase, p.DestroyedAt, p.CreatedAt = PreviewDestroyed, a.now(), time.Time{}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("recording that nothing came of preview %s: %w", line, err)
+	}
+	return nil
+}
+
 // destroyPreview admits an intent to take a preview away: one write makes it durable,
 // with the marks that keep older intents from making it anew.
 func (a *Agent) destroyPreview(ctx context.Context, grant Grant, v intent.Verified, as Refusal) error {
