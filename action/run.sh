@@ -27,8 +27,20 @@ fail() {
   exit "$1"
 }
 
+# digest FILE prints its SHA-256. Not every sha256sum uses the processor's own
+# instructions: of 10 MB one took 50 ms and openssl 12 ms, of each start.
+digest() {
+  local line
+  if command -v openssl >/dev/null; then
+    line=$(openssl dgst -sha256 -r "$1")
+  else
+    line=$(sha256sum "$1")
+  fi
+  echo "${line%% *}"
+}
+
 # matches FILE: these are the bytes that this commit names.
-matches() { [ -f "$1" ] && echo "$sum  $1" | sha256sum --check --status 2>/dev/null; }
+matches() { [ -f "$1" ] && [ "$(digest "$1")" = "$sum" ]; }
 
 # retry WHY tells that there will be another try, and waits for it.
 retry() {
@@ -61,7 +73,7 @@ download() {
           retry "$why"
           continue
         fi
-        fail 2 "Inhaul $version was not run: $url is not the program that this commit of the Action names (sha256: got $(sha256sum "$file" | cut -d ' ' -f 1), want $sum). Somebody changed the file on its way, or the release. Next: run the job again; if it stays, do not work around it, and report it as https://github.com/inhaul/inhaul/security/policy says."
+        fail 2 "Inhaul $version was not run: $url is not the program that this commit of the Action names (sha256: got $(digest "$file"), want $sum). Somebody changed the file on its way, or the release. Next: run the job again; if it stays, do not work around it, and report it as https://github.com/inhaul/inhaul/security/policy says."
         ;;
       "22 408" | "22 429" | "22 5"??) retry "the server answered $status" ;;
       "22 "*)
@@ -115,7 +127,7 @@ if [ -n "${INHAUL_RELEASES_URL:-}" ]; then
   url=${INHAUL_RELEASES_URL%/}/$version
 fi
 url=$url/$asset
-command -v sha256sum >/dev/null || fail 1 "Inhaul was not run: this runner has no sha256sum to verify it with. Next: install coreutils in a step before, or in the container of the job."
+command -v sha256sum >/dev/null || command -v openssl >/dev/null || fail 1 "Inhaul was not run: this runner has no sha256sum to verify it with. Next: install coreutils in a step before, or in the container of the job."
 
 # The checksum is in the name: what a tag that moved brought stays apart.
 for cache in "${RUNNER_TOOL_CACHE:-}" "${RUNNER_TEMP:-}"; do

@@ -46,7 +46,7 @@ func newRunner(t *testing.T, answer http.HandlerFunc) *runner {
 		r.answer(w, request)
 	}))
 	t.Cleanup(r.server.Close)
-	for _, name := range []string{"bash", "sh", "curl", "sha256sum", "uname", "stat", "mktemp", "mkdir", "chmod", "mv", "rm", "cut", "head", "tr"} {
+	for _, name := range []string{"bash", "sh", "curl", "sha256sum", "uname", "stat", "mktemp", "mkdir", "chmod", "mv", "rm", "head", "tr"} {
 		at, err := exec.LookPath(name)
 		if err != nil {
 			t.Skipf("%s is missing here: apt-get install curl coreutils", name)
@@ -162,6 +162,27 @@ func TestTheStepRunsTheProgramOfItsCommitAndKeepsIt(t *testing.T) {
 	}
 	if got := r.requests.Load(); got != 1 {
 		t.Errorf("got %d requests, want 1", got)
+	}
+}
+
+func TestTheStepVerifiesWithOpenSSLWhereThereIsOne(t *testing.T) {
+	t.Parallel()
+	openssl, err := exec.LookPath("openssl")
+	if err != nil {
+		t.Skip("openssl is missing here: apt-get install openssl")
+	}
+	r := newRunner(t, nil)
+	if err := errors.Join(os.Symlink(openssl, filepath.Join(r.path, "openssl")), os.Remove(filepath.Join(r.path, "sha256sum"))); err != nil {
+		t.Fatal(err)
+	}
+	r.ran()
+	r.ran()
+	if got := r.requests.Load(); got != 1 {
+		t.Errorf("got %d requests, want 1", got)
+	}
+	r.manifest(program + "# another")
+	if code, log := r.run(); code != 2 || strings.Contains(log, "ran web") {
+		t.Errorf("got exit code %d and the log\n%s", code, log)
 	}
 }
 
@@ -297,14 +318,16 @@ func TestTheStepSaysWhatTheRunnerLacks(t *testing.T) {
 			r.refuses(1, want, "runs-on: ubuntu-latest")
 		})
 	}
-	t.Run("curl", func(t *testing.T) {
-		t.Parallel()
-		r := newRunner(t, nil)
-		if err := os.Remove(filepath.Join(r.path, "curl")); err != nil {
-			t.Fatal(err)
-		}
-		r.refuses(1, "no curl")
-	})
+	for program, want := range map[string]string{"curl": "no curl", "sha256sum": "no sha256sum"} {
+		t.Run(program, func(t *testing.T) {
+			t.Parallel()
+			r := newRunner(t, nil)
+			if err := os.Remove(filepath.Join(r.path, program)); err != nil {
+				t.Fatal(err)
+			}
+			r.refuses(1, want)
+		})
+	}
 	t.Run("folders", func(t *testing.T) {
 		t.Parallel()
 		r := newRunner(t, nil)
