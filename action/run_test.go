@@ -102,14 +102,14 @@ linux/arm64 %[2]s %[3]d inhaul-action_linux_arm64
 // run runs the step and returns its exit code and log.
 func (r *runner) run(args ...string) (int, string) {
 	r.t.Helper()
-	ctx, cancel := context.WithTimeout(r.t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(r.t.Context(), 30*time.Second)
 	defer cancel()
 	command := exec.CommandContext(ctx, filepath.Join(r.path, "bash"), append([]string{filepath.Join(r.checkout, "action", "run.sh")}, args...)...)
-	command.Dir = r.t.TempDir()
-	command.Env = append([]string{"PATH=" + r.path, "INPUT_APP=web", "RUNNER_TOOL_CACHE=" + r.cache, "RUNNER_TEMP=" + command.Dir}, r.environment...)
+	command.Dir, command.WaitDelay = r.t.TempDir(), time.Second // a curl that is left holds the log open
+	command.Env = append([]string{"PATH=" + r.path, "INPUT_APP=web", "RUNNER_TOOL_CACHE=" + r.cache, "RUNNER_TEMP=" + command.Dir, "INHAUL_DOWNLOAD_TIMEOUT=10"}, r.environment...)
 	log, err := command.CombinedOutput()
 	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
-		r.t.Fatal(err)
+		r.t.Fatalf("%v\n%s", err, log)
 	}
 	return command.ProcessState.ExitCode(), string(log)
 }
