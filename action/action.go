@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"path"
 	"time"
 
 	"github.com/inhaul/inhaul/intent"
@@ -246,11 +247,11 @@ func (a *Action) publishIntent(ctx context.Context, d *deploy) error {
 	}
 	issuedAt := a.Now().UTC().Truncate(time.Millisecond)
 	predicate := intent.Predicate{
-		Kind: intent.Deploy, App: d.app.Name, Environment: d.environment, Source: d.source, Spec: &d.app,
+		Kind: intent.Deploy, App: d.app.Name, Environment: d.environment, Source: d.source, Spec: &d.app, Config: d.written(),
 		Force: d.inputs.Force, IssuedAt: issuedAt, ExpiresAt: issuedAt.Add(d.inputs.ExpiresIn),
 	}
 	if d.inputs.RollbackTo != "" {
-		predicate.Spec = nil
+		predicate.Spec, predicate.Config = nil, nil
 		if err := predicate.RollBackTo(d.inputs.RollbackTo); err != nil {
 			return err
 		}
@@ -275,6 +276,15 @@ func (a *Action) publishIntent(ctx context.Context, d *deploy) error {
 	d.steps = append(d.steps, step{"publish", a.Now().Sub(signed)})
 	a.infof("intent %s published as %s", digest, reference)
 	return nil
+}
+
+// written is where the app's settings are in the repository; nil if it was read
+// from another platform's files, which have other words.
+func (d *deploy) written() *intent.Config {
+	if d.file == nil || d.file.Path == "" {
+		return nil
+	}
+	return &intent.Config{Path: path.Clean(d.file.Path), Lines: d.file.Lines(d.environment)}
 }
 
 func (a *Action) signer(in Inputs) (intent.Signer, error) {

@@ -86,6 +86,9 @@ func (a *Action) convert(config string) ([]*spec.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading what %s was converted to: %w", strings.Join(result.From, " and "), err)
 	}
+	for _, file := range files {
+		file.Path = "" // the repository has none of its lines
+	}
 	return files, nil
 }
 

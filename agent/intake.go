@@ -244,6 +244,7 @@ func (a *Agent) decide(ctx context.Context, policy Policy, v intent.Verified, re
 	if policy.mayReport(p.Source) {
 		refusal.Repository, refusal.RepositoryID = p.Source.Repository, p.Source.RepositoryID
 		refusal.Commit, refusal.RunID = p.Source.Commit, p.Source.RunID
+		refusal.HeadCommit, refusal.PullRequest = p.Source.HeadCommit, p.Source.PullRequest
 	}
 	grant, err := policy.Judge(v)
 	if denied := (*Denied)(nil); errors.As(err, &denied) {
@@ -328,7 +329,7 @@ func (a *Agent) admit(ctx context.Context, grant Grant, d Decision, h History, v
 		Image: v.Statement().Image(), Source: p.Source, IssuedAt: p.IssuedAt, Evidence: v.Evidence(),
 	}
 	if p.Spec != nil {
-		r.App = *p.Spec
+		r.App, r.Config = *p.Spec, p.Config
 	}
 	for _, old := range releases {
 		if d.Restore != 0 && old.Number == d.Restore {

@@ -44,6 +44,7 @@ type world struct {
 	made      int                  // check runs created
 	mute      bool                 // there is no GitHub App
 	desk      desk
+	hub       hub
 	meter     Meter // of every agent; nil: nobody counts
 
 	pruned []Object
@@ -72,7 +73,7 @@ func newWorld(tb testing.TB) *world {
 	tb.Helper()
 	return &world{
 		app: testApp(tb), envelopes: map[string][]byte{}, live: map[string]string{}, broken: map[string]bool{},
-		refused: map[string]*Rejected{}, tasks: map[string]task{}, jobs: map[int]*job{}, checks: map[string]Check{}, accepted: map[Object]string{}, changed: make(chan Line, 1000),
+		refused: map[string]*Rejected{}, tasks: map[string]task{}, jobs: map[int]*job{}, checks: map[string]Check{}, accepted: map[Object]string{}, changed: make(chan Line, 1000), hub: newHub(),
 	}
 }
 
@@ -339,9 +340,7 @@ func (w *world) runUntil(end time.Time, meanwhile func()) {
 	w.die = cancel
 	w.mu.Unlock()
 	ports := Ports{Registry: w, Keys: w, Apps: w, Releases: w, Reader: w, Planner: w, Cluster: w, Predeploys: w, Cleaner: w, Drifts: w, Witness: w, Requests: w, Requesters: w}
-	if !w.mute {
-		ports.Checks = w
-	}
+	w.connect(&ports)
 	ports.Meter = w.meter
 	a := New(ports, Config{PollInterval: 10 * time.Second, Logger: slog.New(slog.DiscardHandler), Now: w.now})
 	if meanwhile != nil {

@@ -53,7 +53,8 @@ type Predicate struct {
 	App         string    `json:"app"`
 	Environment string    `json:"environment"`
 	Source      Source    `json:"source"`
-	Spec        *spec.App `json:"spec,omitempty"` // kind deploy only
+	Spec        *spec.App `json:"spec,omitempty"`   // kind deploy only
+	Config      *Config   `json:"config,omitempty"` // kind deploy only
 
 	// The release to go back to; a rollback has exactly one of the three, the other
 	// kinds none. See RollBackTo.
@@ -64,6 +65,13 @@ type Predicate struct {
 	Force     bool      `json:"force,omitempty"` // deploy although ordering says superseded
 	IssuedAt  time.Time `json:"issuedAt"`        // UTC, whole milliseconds
 	ExpiresAt time.Time `json:"expiresAt"`       // at most MaxValidity after IssuedAt
+}
+
+// Config says where the commit has what Spec was made from, so that people can be
+// shown the line of a setting. It decides nothing.
+type Config struct {
+	Path  string         `json:"path"`            // of inhaul.yaml, from the root of the repository, "services/shop/inhaul.yaml"
+	Lines map[string]int `json:"lines,omitempty"` // setting ("services.web.port") to its line, from 1
 }
 
 // Source says which workflow run asks. Under the github-oidc signer every

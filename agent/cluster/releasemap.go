@@ -52,6 +52,7 @@ func releaseResource(r agent.Release) *v1alpha1.Release {
 			ShortCommit: short(cmp.Or(r.Commit, r.Source.Commit)),
 			Source:      sourceResource(r.Source),
 			Definition:  definitionResource(r.App),
+			Config:      (*v1alpha1.Config)(r.Config),
 			IssuedAt:    micro(r.IssuedAt),
 			Evidence: v1alpha1.Evidence{
 				Scheme: r.Evidence.Scheme, KeyID: r.Evidence.KeyID, Issuer: r.Evidence.Issuer, TokenID: r.Evidence.TokenID,
@@ -76,6 +77,7 @@ func domainRelease(o *v1alpha1.Release) agent.Release {
 		Commit: s.Commit, Note: s.Note, Rule: s.Rule, Image: s.Image,
 		Source:   domainSource(s.Source),
 		App:      app,
+		Config:   (*intent.Config)(s.Config),
 		IssuedAt: plainTime(s.IssuedAt),
 		Evidence: intent.Evidence{
 			Scheme: s.Evidence.Scheme, KeyID: s.Evidence.KeyID, Issuer: s.Evidence.Issuer, TokenID: s.Evidence.TokenID,
@@ -166,12 +168,12 @@ func statusResource(s agent.Status) v1alpha1.ReleaseStatus {
 	o := v1alpha1.ReleaseStatus{
 		Phase: string(s.Phase), Message: cut(told(s.Message), v1alpha1.MaxMessage),
 		SupersededBy: s.SupersededBy, RestoredTo: s.RestoredTo,
-		Reported:     v1alpha1.Reported{Phase: string(s.Reported.Phase), CheckRun: s.Reported.CheckRun},
+		ReportedOn:   s.ReportedOn,
 		PredeployLog: cutHead(s.PredeployLog, v1alpha1.MaxLog),
 	}
 	if c := s.Cause; c != nil {
 		o.Cause = &v1alpha1.Cause{
-			Kind: string(c.Kind), Service: c.Service, Pod: c.Pod, Container: c.Container, ExitCode: c.ExitCode,
+			Kind: string(c.Kind), Service: c.Service, Setting: c.Setting, Pod: c.Pod, Container: c.Container, ExitCode: c.ExitCode,
 			Message: cut(told(c.Message), v1alpha1.MaxMessage), Next: cut(c.Next, v1alpha1.MaxMessage), Log: cutHead(c.Log, v1alpha1.MaxLog),
 		}
 		for _, event := range c.Events[max(0, len(c.Events)-v1alpha1.MaxEvents):] {
@@ -180,6 +182,9 @@ func statusResource(s agent.Status) v1alpha1.ReleaseStatus {
 	}
 	o.Timeline = each(s.Timeline, func(m agent.Moment) v1alpha1.Moment {
 		return v1alpha1.Moment{Step: string(m.Step), At: metav1.NewMicroTime(m.At)}
+	})
+	o.Reported = each(s.Reported, func(r agent.Reported) v1alpha1.Reported {
+		return v1alpha1.Reported{Way: string(r.Way), Phase: string(r.Phase), Ready: r.Ready, ID: r.ID}
 	})
 	o.Services = each(s.Services, func(s agent.ServiceStatus) v1alpha1.ServiceStatus { return v1alpha1.ServiceStatus(s) })
 	o.Drift = each(s.Drift[max(0, len(s.Drift)-agent.MaxDriftRecords):], driftResource)
@@ -191,15 +196,18 @@ func domainStatus(o v1alpha1.ReleaseStatus) agent.Status {
 	s := agent.Status{
 		Phase: agent.Phase(o.Phase), Message: o.Message, SupersededBy: o.SupersededBy, RestoredTo: o.RestoredTo,
 		Timeline:     domainTimeline(o.Timeline),
-		Reported:     agent.Reported{Phase: agent.Phase(o.Reported.Phase), CheckRun: o.Reported.CheckRun},
+		ReportedOn:   o.ReportedOn,
 		PredeployLog: o.PredeployLog,
 	}
 	if c := o.Cause; c != nil {
 		s.Cause = &agent.Cause{
-			Kind: agent.CauseKind(c.Kind), Service: c.Service, Pod: c.Pod, Container: c.Container, ExitCode: c.ExitCode,
+			Kind: agent.CauseKind(c.Kind), Service: c.Service, Setting: c.Setting, Pod: c.Pod, Container: c.Container, ExitCode: c.ExitCode,
 			Message: c.Message, Next: c.Next, Log: c.Log, Events: c.Events,
 		}
 	}
+	s.Reported = each(o.Reported, func(r v1alpha1.Reported) agent.Reported {
+		return agent.Reported{Way: agent.Way(r.Way), Phase: agent.Phase(r.Phase), Ready: r.Ready, ID: r.ID}
+	})
 	s.Services = each(o.Services, func(s v1alpha1.ServiceStatus) agent.ServiceStatus { return agent.ServiceStatus(s) })
 	s.Drift = each(o.Drift, domainDrift)
 	s.Inventory = each(o.Inventory, referenceOf)
