@@ -60,6 +60,10 @@ release-check: bin/lab ## rehearses a release in a clone: tag, goreleaser, the A
 	hack/release/reproducible --cold
 	GORELEASER=$$(bin/lab path goreleaser) hack/release/rehearse
 
+.PHONY: gallery
+gallery: bin/lab ## what GitHub shows, every state of it: bin/gallery/index.html, and pictures by Chromium (STORIES=failed for some)
+	@STORIES="$(STORIES)" hack/gallery
+
 .PHONY: fmt
 fmt: ## format all Go code
 	$(TOOL) gofumpt -w $(GO_FILES)
