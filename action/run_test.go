@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -39,7 +38,7 @@ func newRunner(t *testing.T, answer http.HandlerFunc) *runner {
 	t.Helper()
 	r := &runner{t: t, checkout: t.TempDir(), cache: t.TempDir(), path: t.TempDir(), answer: answer}
 	if answer == nil {
-		r.answer = func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, program) }
+		r.answer = func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, program) }
 	}
 	r.server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
 		r.requests.Add(1)
@@ -150,7 +149,7 @@ func TestTheStepRunsTheProgramOfItsCommitAndKeepsIt(t *testing.T) {
 	var asked atomic.Value
 	r := newRunner(t, func(w http.ResponseWriter, request *http.Request) {
 		asked.Store(request.URL.Path)
-		io.WriteString(w, program)
+		fmt.Fprint(w, program)
 	})
 	r.ran("--version")
 	if want := "/releases/v1.2.3/inhaul-action_linux_" + runtime.GOARCH; asked.Load() != want {
@@ -209,7 +208,7 @@ func TestTheStepFollowsARedirectAndAsksAMirrorInstead(t *testing.T) {
 			http.Redirect(w, request, "/blobs/"+name, http.StatusFound)
 			return
 		}
-		io.WriteString(w, program)
+		fmt.Fprint(w, program)
 	})
 	r := newRunner(t, nil)
 	r.environment = []string{"INHAUL_RELEASES_URL=" + mirror.server.URL + "/mirror/"}
@@ -227,9 +226,9 @@ func TestTheStepTriesAgainWhatPasses(t *testing.T) {
 		"a broken connection": func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
 		"a truncated body": func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", fmt.Sprint(len(program)))
-			io.WriteString(w, program[:20])
+			fmt.Fprint(w, program[:20])
 		},
-		"a body that ends early by its own word": func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, program[:20]) },
+		"a body that ends early by its own word": func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, program[:20]) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -239,7 +238,7 @@ func TestTheStepTriesAgainWhatPasses(t *testing.T) {
 					bad(w, request)
 					return
 				}
-				io.WriteString(w, program)
+				fmt.Fprint(w, program)
 			})
 			log := r.ran()
 			for _, want := range []string{"trying again in 1 s", "slept 1", "slept 2"} {
@@ -270,7 +269,7 @@ func TestTheStepRunsNothingThatItsCommitDoesNotName(t *testing.T) {
 		requests int32
 	}{
 		{"other bytes of the same size", func(w http.ResponseWriter, _ *http.Request) {
-			io.WriteString(w, strings.Replace(program, "ran", "rob", 1))
+			fmt.Fprint(w, strings.Replace(program, "ran", "rob", 1))
 		}, []string{"is not the program that this commit of the Action names", "sha256: got ", "security/policy"}, 1},
 		{"a file that is not there", http.NotFound, []string{"answered 404", "INHAUL_RELEASES_URL"}, 1},
 		{"a file that is too large, and says so", func(w http.ResponseWriter, _ *http.Request) {

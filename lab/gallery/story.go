@@ -73,7 +73,7 @@ func Parse(text string) (Story, error) {
 		}
 	}
 	if rest != "" {
-		for _, section := range strings.Split(rest, "\n===== ") {
+		for section := range strings.SplitSeq(rest, "\n===== ") {
 			name, body, _ := strings.Cut(section, "\n")
 			if _, twice := s.Sections[name]; twice {
 				return s, fmt.Errorf("section %q is there twice", name)
