@@ -18,7 +18,7 @@ demo: need-demo bin/lab ## the main job on a real Kubernetes (MODE=kwok|real, CH
 	bin/lab demo --install --mode $(MODE) $(if $(CHAOS),--chaos) $(if $(SEED),--seed $(SEED)) $(if $(KEEP),--keep)
 
 .PHONY: test
-test: need-test lint unit stories ## all tests that this machine can run; says what it skips, and why
+test: need-test lint unit reproducible stories ## all tests that this machine can run; says what it skips, and why
 	@echo "make test: all passed"
 
 .PHONY: unit
@@ -47,6 +47,22 @@ drift:
 	$(CONTROLLER_GEN) output:crd:dir=$$fresh/crds output:object:dir=$$fresh/object; \
 	diff -r deploy/crds $$fresh/crds && diff api/v1alpha1/zz_generated.deepcopy.go $$fresh/object/zz_generated.deepcopy.go || \
 	{ echo "api/v1alpha1 and what was generated from it differ: make generate"; exit 1; }
+
+.PHONY: reproducible
+reproducible: ## builds the three programs twice, in two folders and surroundings: the same bytes? (COLD=1 shares no cache)
+	hack/release/reproducible $(if $(COLD),--cold)
+
+.PHONY: release-check
+release-check: bin/lab ## rehearses a release in a clone: tag, goreleaser, the Action that downloads it; checks the workflows
+	bin/lab build goreleaser act
+	$$(bin/lab path actionlint) .github/workflows/*.yml
+	go test -count=1 -run 'Released|Release|Workflow' .
+	hack/release/reproducible --cold
+	GORELEASER=$$(bin/lab path goreleaser) hack/release/rehearse
+
+.PHONY: gallery
+gallery: bin/lab ## what GitHub shows, every state of it: bin/gallery/index.html, and pictures by Chromium (STORIES=failed for some)
+	@STORIES="$(STORIES)" hack/gallery
 
 .PHONY: fmt
 fmt: ## format all Go code

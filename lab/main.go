@@ -43,6 +43,8 @@ type program struct {
 	Run    runCommand    `cmd:"" help:"Commit the working directory and run its workflow, as a GitHub runner would."`
 	Checks checksCommand `cmd:"" help:"Wait for the check runs of a commit and print them."`
 
+	Gallery galleryCommand `cmd:"" help:"Show every golden file of what GitHub shows, as GitHub would render it."`
+
 	Serve   serveCommand   `cmd:"" hidden:"" help:"The background process."`
 	Node    nodeCommand    `cmd:"" hidden:"" help:"PID 1 of a real node."`
 	Jail    jailCommand    `cmd:"" hidden:"" help:"PID 1 around one program."`

@@ -88,8 +88,14 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// version is the module's version, or the commit that a checkout was built from.
+// released is the version of a release's build, which writes it by -X.
+var released string //nolint:gochecknoglobals // the linker writes into nothing else
+
+// version is that of the release, or the module's.
 func version() string {
+	if released != "" {
+		return released
+	}
 	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
 		return info.Main.Version
 	}

@@ -115,8 +115,14 @@ func clusterConfig(kubeconfig string) (*rest.Config, error) {
 	return clientcmd.BuildConfigFromFlags("", kubeconfig)
 }
 
-// version is the module version that go install or the release build stamped.
+// released is the version of a release's build, which writes it by -X.
+var released string //nolint:gochecknoglobals // the linker writes into nothing else
+
+// version is that of the release, or the module's.
 func version() string {
+	if released != "" {
+		return released
+	}
 	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
 		return info.Main.Version
 	}

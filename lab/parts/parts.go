@@ -38,6 +38,7 @@ func Parts() []Part {
 			Name: "act", Binaries: []string{"act", "actionlint"}, Typical: 2 * time.Minute,
 			Packages: []string{"github.com/nektos/act", "github.com/rhysd/actionlint/cmd/actionlint"},
 		},
+		{Name: "goreleaser", Binaries: []string{"goreleaser"}, Packages: []string{"github.com/goreleaser/goreleaser/v2"}, Typical: 6 * time.Minute},
 	}
 }
 
