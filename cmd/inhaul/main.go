@@ -18,7 +18,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	inhaul := cli.Commands{
 		Version: version(), Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv,
-		Files: cli.Disk{}, Connect: connect, Now: time.Now,
+		Files: cli.Disk{}, Folders: cli.Disk{}, Connect: connect, Now: time.Now,
 	}
 	code := inhaul.Run(ctx, os.Args[1:])
 	stop()
