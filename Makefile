@@ -5,6 +5,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 MODE ?= auto
 TOOL := go tool -modfile=$(CURDIR)/go.tool.mod
+WORKFLOWS = $(shell git ls-files --cached --others --exclude-standard --deduplicate '*.github/workflows/*.yml' '*.github/workflows/*.yaml')
 GO_FILES = $(shell git ls-files --cached --others --exclude-standard --deduplicate '*.go')
 GOLANGCI = $(TOOL) golangci-lint run --allow-parallel-runners --config $(CURDIR)/.golangci.yml
 CONTROLLER_GEN = $(TOOL) controller-gen object crd:maxDescLen=400 paths=./api/...
@@ -32,11 +33,12 @@ stories: bin/lab ## integration and end-to-end tests against the lab
 	hack/stories
 
 .PHONY: lint
-lint: drift ## golangci-lint, staticcheck, gofumpt, and what `make generate` would change
+lint: drift ## golangci-lint, staticcheck, gofumpt, actionlint, and what `make generate` would change
 	@unformatted=$$($(TOOL) gofumpt -l $(GO_FILES)); \
 	test -z "$$unformatted" || { echo "gofumpt would change (make fmt):"; echo "$$unformatted"; exit 1; }
 	$(GOLANGCI) ./...
 	$(TOOL) staticcheck ./...
+	$(TOOL) actionlint -shellcheck= -pyflakes= $(WORKFLOWS)
 	cd lab && $(GOLANGCI) ./...
 	cd lab && $(TOOL) staticcheck ./...
 
