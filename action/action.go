@@ -7,11 +7,14 @@
 package action
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/inhaul/inhaul/intent"
@@ -31,6 +34,7 @@ type Action struct {
 	Exec    Exec
 	Images  Images
 	Publish Publisher
+	Intents Intents
 	// IDToken asks GitHub for the run's ID token with the given audience.
 	IDToken func(ctx context.Context, audience string) (string, error)
 	// Verdicts connects to GitHub with the workflow's token.
@@ -51,6 +55,15 @@ type Images interface {
 type Publisher interface {
 	// Publish returns the reference under which the intent is found.
 	Publish(ctx context.Context, p Publication) (reference string, err error)
+}
+
+// Intents knows what was published.
+type Intents interface {
+	// Tags returns the tags of the environment's intents, the newest first; none if
+	// the repository does not exist.
+	Tags(ctx context.Context, repository, environment string) ([]string, error)
+	// Fetch returns the envelope of the intent that tag names.
+	Fetch(ctx context.Context, repository, tag string) ([]byte, error)
 }
 
 // Publication is a signed intent and where it belongs.
@@ -82,10 +95,13 @@ type Check struct {
 // ErrNoAccess says that the workflow's token may not read check runs.
 var ErrNoAccess = errors.New("the workflow's token may not read check runs")
 
-// deploy is what a run knows so far of one app's deploy.
+// deploy is what a run knows so far of what it does to one app: a deploy, a
+// rollback or a destroy.
 type deploy struct {
+	kind        intent.Kind
 	inputs      Inputs
 	source      intent.Source
+	code        string // the commit that is checked out, which is the source's but for a `ref:` of actions/checkout
 	config      string // path of inhaul.yaml in the repository
 	file        *spec.File
 	several     bool // the repository has other apps too
@@ -96,11 +112,16 @@ type deploy struct {
 	image       string // repository@sha256:…
 	built       bool
 	intent      string // digest
+	fresh       bool   // of a destroy: nothing of the environment was ever published
 	check       Check  // zero without a verdict
 	marker      marker
 	steps       []step
 	failure     error
 }
+
+// commit is the one that the deploy is about: of a pull request, its head, which
+// is also where the agent says how it went.
+func (d *deploy) commit() string { return cmp.Or(d.source.HeadCommit, d.source.Commit) }
 
 // step is how long a part of the run took.
 type step struct {
@@ -108,32 +129,54 @@ type step struct {
 	took time.Duration
 }
 
+// outcome is what a run came to.
+type outcome struct {
+	inputs  Inputs
+	event   string
+	idle    *idle // the event asks for nothing
+	deploys []*deploy
+	left    []left
+	plan    string // of a dry run, as Markdown
+	err     error
+}
+
+// left is an app that stays as it is.
+type left struct{ app, why string }
+
 // Run takes the workflow's event all the way to a verdict. It reports every
 // failure as annotations before it returns it; ExitCode tells the user's faults
 // from ours.
 func (a *Action) Run(ctx context.Context) error {
-	err := a.run(ctx)
-	a.annotate(err)
-	return err
+	o := outcome{event: a.Getenv("GITHUB_EVENT_NAME")}
+	o.err = a.run(ctx, &o)
+	a.output(o)
+	a.summarize(o)
+	a.annotate(o.err)
+	return o.err
 }
 
 // run makes every image before it publishes the first intent, so that an app
 // which does not build keeps the others of its repository where they are.
-func (a *Action) run(ctx context.Context) error {
-	deploys, err := a.prepare(ctx)
-	if err != nil || len(deploys) == 0 {
+func (a *Action) run(ctx context.Context, o *outcome) error {
+	if err := a.prepare(ctx, o); err != nil {
 		return err
 	}
-	err = a.carry(ctx, deploys)
-	a.summarize(deploys, err)
-	return err
+	switch {
+	case o.idle != nil:
+		a.github().Noticef("%s", strings.Join(slices.DeleteFunc([]string{o.idle.what, o.idle.why, o.idle.next}, func(s string) bool { return s == "" }), ": "))
+		return nil
+	case len(o.deploys) == 0:
+		return nil // the log says why each app is left as it is
+	case o.inputs.DryRun:
+		return a.tellPlan(ctx, o)
+	}
+	return a.carry(ctx, o)
 }
 
-// carry takes prepared deploys to their verdicts, or to their publication where
-// nobody waits.
-func (a *Action) carry(ctx context.Context, deploys []*deploy) error {
-	for _, d := range deploys {
-		if d.inputs.RollbackTo != "" { // the release that comes back has its image
+// carry takes prepared deploys to their verdicts, or as far as the mode goes.
+func (a *Action) carry(ctx context.Context, o *outcome) error {
+	for _, d := range o.deploys {
+		if d.kind != intent.Deploy { // the release that comes back has its image
 			continue
 		}
 		if err := a.provideImage(ctx, d); err != nil {
@@ -141,61 +184,67 @@ func (a *Action) carry(ctx context.Context, deploys []*deploy) error {
 			return err
 		}
 	}
-	for _, d := range deploys {
+	if o.inputs.Mode == modeBuild {
+		return nil
+	}
+	for _, d := range o.deploys {
 		d.failure = a.publishIntent(ctx, d) // the others are on their way, or will be
 	}
-	a.output(deploys)
+	a.output(*o)         // a job that is cancelled has told what it published
 	published := a.Now() // the timeout is for all of them together
 	var failures []error
-	for _, d := range deploys {
-		if d.failure == nil && d.inputs.Wait {
+	for _, d := range o.deploys {
+		if d.failure == nil && d.inputs.Wait && !d.fresh {
 			d.failure = a.awaitVerdict(ctx, d, published)
 		}
 		failures = append(failures, d.failure)
 	}
-	a.output(deploys)
-	if len(deploys) == 1 {
+	if len(o.deploys) == 1 {
 		return failures[0]
 	}
 	return errors.Join(failures...)
 }
 
-// prepare does all that can fail without the registry and GitHub; it returns
-// nothing if the event deploys nothing.
-func (a *Action) prepare(ctx context.Context) ([]*deploy, error) {
+// prepare does all that can fail before anything is made.
+func (a *Action) prepare(ctx context.Context, o *outcome) error {
 	start := a.Now().UTC().Truncate(time.Millisecond)
-	inputs, err := a.readInputs()
+	inputs, problem := a.readInputs()
+	o.inputs = inputs
+	e, err := a.readEvent()
+	if problem != nil && (o.event != pullRequest || !e.fork()) { // a fork's run lacks what others are given
+		return problem
+	}
 	if err != nil {
-		return nil, err
+		return err
 	}
 	d := deploy{inputs: inputs}
-	event, err := a.readEvent()
-	if err != nil {
-		return nil, err
+	if d.source, err = a.readSource(e, start); err != nil {
+		return err
 	}
-	if d.source, err = a.readSource(event, start); err != nil {
-		return nil, err
+	asked, err := e.asks(d.source.Event, d.source.Ref, inputs)
+	switch {
+	case err != nil:
+		return err
+	case asked.idle != nil:
+		o.idle = asked.idle
+		return nil
+	case problem != nil:
+		return problem
+	case inputs.signs() && inputs.Signer == signerOIDC && a.Getenv("ACTIONS_ID_TOKEN_REQUEST_URL") == "":
+		return userError("the job may not ask GitHub for an ID token, which signs the deploy",
+			"give the job `permissions: {contents: read, id-token: write, checks: read}`")
 	}
-	if event.Deleted {
-		a.github().Noticef("%s was deleted: nothing to deploy", quiet(d.source.Ref))
-		return nil, nil
+	d.kind, d.code = asked.kind, d.source.Commit
+	switch {
+	case inputs.RollbackTo != "":
+		d.kind = intent.Rollback
+		o.deploys, err = a.planRollback(d, asked)
+	case asked.kind == intent.Destroy:
+		o.deploys, err = a.planDestroy(ctx, d, asked)
+	default:
+		err = a.planDeploys(ctx, d, asked, e, o)
 	}
-	if inputs.Signer == signerOIDC && a.Getenv("ACTIONS_ID_TOKEN_REQUEST_URL") == "" {
-		return nil, userError("the job may not ask GitHub for an ID token, which signs the deploy",
-			"give the job `permissions: {contents: read, id-token: write, checks: read}`; a pull request from a fork never gets one")
-	}
-	if inputs.RollbackTo != "" {
-		return a.planRollback(d)
-	}
-	all, err := a.readApps(inputs)
-	if err != nil {
-		return nil, err
-	}
-	apps, err := chosen(inputs, all)
-	if err != nil {
-		return nil, err
-	}
-	return a.plan(ctx, d, apps, len(all) > 1, event)
+	return err
 }
 
 // provideImage finds the image of the commit or builds it.
@@ -203,13 +252,17 @@ func (a *Action) provideImage(ctx context.Context, d *deploy) error {
 	if d.inputs.Image != "" {
 		return a.resolveImage(ctx, d, d.inputs.Image)
 	}
+	if d.inputs.Mode == modeSign {
+		return imageMissing()
+	}
+	a.findCode(ctx, d)
 	b := a.newBuild(d)
 	found, ok, err := a.Images.FindImage(ctx, b.repository, b.tag)
 	if err != nil {
 		return err
 	}
 	if ok {
-		a.infof("image for commit %s is there already: no build", short(d.source.Commit))
+		a.infof("image for commit %s is there already: no build", short(d.code))
 		return a.resolveImage(ctx, d, b.repository+"@"+found)
 	}
 	digest, steps, err := a.build(ctx, b)
@@ -217,7 +270,7 @@ func (a *Action) provideImage(ctx context.Context, d *deploy) error {
 		// A job beside this one, for another environment, may have been faster, and
 		// immutable tags refuse the second push.
 		if found, ok, lookErr := a.Images.FindImage(ctx, b.repository, b.tag); ok && lookErr == nil {
-			a.infof("image for commit %s was pushed by another job meanwhile", short(d.source.Commit))
+			a.infof("image for commit %s was pushed by another job meanwhile", short(d.code))
 			return a.resolveImage(ctx, d, b.repository+"@"+found)
 		}
 		return err
@@ -246,23 +299,26 @@ func (a *Action) publishIntent(ctx context.Context, d *deploy) error {
 	}
 	issuedAt := a.Now().UTC().Truncate(time.Millisecond)
 	predicate := intent.Predicate{
-		Kind: intent.Deploy, App: d.app.Name, Environment: d.environment, Source: d.source, Spec: &d.app,
-		Force: d.inputs.Force, IssuedAt: issuedAt, ExpiresAt: issuedAt.Add(d.inputs.ExpiresIn),
+		Kind: d.kind, App: d.app.Name, Environment: d.environment, Source: d.source, Force: d.inputs.Force,
+		IssuedAt: issuedAt, ExpiresAt: issuedAt.Add(d.inputs.ExpiresIn),
 	}
-	if d.inputs.RollbackTo != "" {
-		predicate.Spec = nil
+	switch d.kind {
+	case intent.Deploy:
+		predicate.Spec = &d.app
+	case intent.Rollback:
 		if err := predicate.RollBackTo(d.inputs.RollbackTo); err != nil {
 			return err
 		}
+	case intent.Destroy:
+		predicate.Force = false // there is nothing to force
 	}
 	envelope, digest, err := intent.Sign(ctx, intent.New(d.image, predicate), signer)
-	if errors.Is(err, intent.ErrMalformed) && d.inputs.RollbackTo != "" { // no spec has been looked at before
+	if errors.Is(err, intent.ErrMalformed) && d.kind != intent.Deploy { // no spec has been looked at before
 		return userError(err.Error(), "correct `with:` in the workflow")
 	}
 	if err != nil {
 		return err
 	}
-	d.intent = digest
 	signed := a.Now()
 	d.steps = append(d.steps, step{"sign", signed.Sub(issuedAt)})
 	reference, err := a.Publish.Publish(ctx, Publication{
@@ -272,6 +328,7 @@ func (a *Action) publishIntent(ctx context.Context, d *deploy) error {
 	if err != nil {
 		return err
 	}
+	d.intent = digest
 	d.steps = append(d.steps, step{"publish", a.Now().Sub(signed)})
 	a.infof("intent %s published as %s", digest, reference)
 	return nil

@@ -56,7 +56,7 @@ func TestAPushIsDeployed(t *testing.T) {
 		}
 	}
 	summary := w.read(t, "GITHUB_STEP_SUMMARY")
-	for _, want := range []string{"✅ Deployed: shop → production", "#12", "Release 12 is live", got.Image(), "Time to build and push", "Time to wait", "All well."} {
+	for _, want := range []string{"✅ Deployed: shop → production", "#12", "Release 12 is live", got.Image(), "| Time | build and push 0s, sign 0s, publish 0s, wait 0s |", "All well."} {
 		if !strings.Contains(summary, want) {
 			t.Errorf("got the summary\n%s, want %q in it", summary, want)
 		}
@@ -68,8 +68,8 @@ func TestAPushIsDeployed(t *testing.T) {
 		if err := w.Run(t.Context()); err != nil {
 			t.Fatalf("%v\n%s", err, w.out)
 		}
-		if len(w.programs.argv) != 0 {
-			t.Errorf("got %v, want no program", w.programs.argv)
+		if len(w.programs.argv) != 1 || w.programs.argv[0][0] != "git" {
+			t.Errorf("got %v, want git alone, which says what is checked out", w.programs.argv)
 		}
 		if want := "image for commit 0123456 is there already: no build"; !strings.Contains(w.out.String(), want) {
 			t.Errorf("got\n%s, want %q", w.out, want)
@@ -148,8 +148,8 @@ func TestWhatDeploysNothingIsNoFailure(t *testing.T) {
 			if err := w.Run(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			if !strings.Contains(w.out.String(), "::notice::") || w.read(t, "GITHUB_OUTPUT") != "" || len(w.programs.argv) != 0 {
-				t.Errorf("got\n%s\nwant a notice alone", w.out)
+			if !strings.Contains(w.out.String(), "::notice::") || !strings.Contains(w.read(t, "GITHUB_OUTPUT"), "\n[]\n") || len(w.programs.argv) != 0 {
+				t.Errorf("got\n%s\nwant a notice, and no app in the outputs\n%s", w.out, w.read(t, "GITHUB_OUTPUT"))
 			}
 		})
 	}
@@ -173,7 +173,7 @@ func TestFailures(t *testing.T) {
 		{"a broken inhaul.yaml", func(w *world) {
 			w.files["inhaul.yaml"] = &fstest.MapFile{Data: []byte("app: shop\nservices:\n  web:\n    type: web\n    replica: 2\n")}
 		}, 1, []string{
-			`::error col=5,file=inhaul.yaml,line=5::unknown key "replica" (did you mean "replicas"?)`,
+			`::error col=5,file=inhaul.yaml,line=5,title=inhaul::unknown key "replica" (did you mean "replicas"?)`,
 			`inhaul.yaml:5:5: unknown key "replica" (did you mean "replicas"?)`,
 		}},
 		{"no inhaul.yaml", func(w *world) { delete(w.files, "inhaul.yaml") }, 1, []string{"there is no inhaul.yaml in the repository", "actions/checkout"}},
@@ -192,7 +192,7 @@ func TestFailures(t *testing.T) {
 			w.IDToken = func(context.Context, string) (string, error) { return "", errors.New("got status 500") }
 		}, 2, []string{"signing the intent: got status 500"}},
 		{"a signing key that is none", func(w *world) { with(w.env, "INPUT_SIGNER", "key", "INPUT_SIGNING-KEY", "hunter2") }, 1, []string{"no PEM block found", "from a secret"}},
-		{"another event", func(w *world) { w.env["GITHUB_EVENT_NAME"] = "pull_request" }, 1, []string{`the event "pull_request" cannot be deployed`, "on: push"}},
+		{"another event", func(w *world) { w.env["GITHUB_EVENT_NAME"] = "issues" }, 1, []string{`the event "issues" cannot be deployed`, "one of push, pull_request, workflow_dispatch"}},
 		{"an unknown environment", func(w *world) { w.env["INPUT_ENVIRONMENT"] = "prod" }, 1, []string{`unknown environment "prod": the file has production`}},
 		{"no workflow", func(w *world) { with(w.env, "GITHUB_RUN_ID", "", "GITHUB_SHA", "") }, 1, []string{"lacks GITHUB_SHA, GITHUB_RUN_ID"}},
 		{"a failed rollout", func(w *world) { w.check = check("failure", "Release 3 failed: web crashed") }, 1, []string{"the deploy to production failed: Release 3 failed: web crashed%0Aweb: exit code 3", "runs/1"}},

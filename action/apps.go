@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -28,6 +29,7 @@ type declared struct {
 // serverless.yml says.
 func (a *Action) readApps(in Inputs) ([]declared, error) {
 	var all []declared
+	var mistakes spec.Errors // of all files together
 	for _, config := range in.Configs {
 		files, err := a.readSpec(config)
 		if errors.Is(err, fs.ErrNotExist) && len(in.Configs) == 1 {
@@ -37,12 +39,19 @@ func (a *Action) readApps(in Inputs) ([]declared, error) {
 			return nil, userError("there is no "+config+" in the repository",
 				"write one, name it in the config input, and let actions/checkout be a step before")
 		}
+		if more, ok := errors.AsType[spec.Errors](err); ok {
+			mistakes = append(mistakes, more...)
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}
 		for _, file := range files {
 			all = append(all, declared{config, file})
 		}
+	}
+	if len(mistakes) > 0 {
+		return nil, mistakes
 	}
 	slices.SortStableFunc(all, func(x, y declared) int { return cmp.Compare(x.file.App, y.file.App) })
 	for i := 1; i < len(all); i++ {
@@ -68,8 +77,13 @@ func (a *Action) convert(config string) ([]*spec.File, error) {
 	}
 	repository := a.Getenv("GITHUB_REPOSITORY")
 	result, err := convert.Named(folder, repository[strings.LastIndexByte(repository, '/')+1:])
+	if mistakes, ok := errors.AsType[spec.Errors](err); ok { // with files of that folder
+		for i := range mistakes {
+			mistakes[i].File = path.Join(path.Dir(config), mistakes[i].File)
+		}
+	}
 	if err != nil {
-		return nil, err // spec.Errors, with files and lines
+		return nil, err
 	}
 	gh := a.github()
 	gh.Group("No " + config + ": read " + strings.Join(result.From, " and ") + " as")
@@ -103,51 +117,95 @@ func chosen(in Inputs, all []declared) ([]declared, error) {
 	if len(in.Apps) > 0 {
 		all = slices.DeleteFunc(slices.Clone(all), func(d declared) bool { return !slices.Contains(in.Apps, d.file.App) })
 	}
+	if in.Images != nil {
+		return signed(in, all, names)
+	}
 	if in.Image != "" && len(all) > 1 {
 		return nil, userError("the image input names one image, and the repository has the apps "+strings.Join(names, ", "), "choose one with the app input")
 	}
 	return all, nil
 }
 
-// plan makes a deploy of every app that the event means; the log says why one is
-// left out.
-func (a *Action) plan(ctx context.Context, d deploy, apps []declared, several bool, e event) ([]*deploy, error) {
+// signed are the apps that have an image to sign.
+func signed(in Inputs, all []declared, names []string) ([]declared, error) {
+	for _, name := range slices.Sorted(maps.Keys(in.Images)) {
+		if !slices.Contains(names, name) {
+			return nil, userError(fmt.Sprintf("input images: there is no app %q: the repository has %s", name, strings.Join(names, ", ")),
+				"let both jobs check out the same commit and have the same inputs config and app")
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(all), func(d declared) bool { return in.Images[d.file.App] == "" }), nil
+}
+
+// planDeploys makes a deploy of every app that the event means, and says why the
+// others are left as they are.
+func (a *Action) planDeploys(ctx context.Context, d deploy, asked request, e event, o *outcome) error {
+	all, err := a.readApps(d.inputs)
+	if err != nil {
+		return err
+	}
+	apps, err := chosen(d.inputs, all)
+	if err != nil {
+		return err
+	}
 	changed, known := []string(nil), false
-	if slices.ContainsFunc(apps, func(app declared) bool { return len(app.file.Paths) > 0 }) {
+	if d.inputs.Images == nil && slices.ContainsFunc(apps, func(app declared) bool { return len(app.file.Paths) > 0 }) {
 		changed, known = a.changedFiles(ctx, e, d.source)
 	}
-	var deploys []*deploy
 	for _, app := range apps {
 		one := d
-		one.config, one.file, one.several = app.config, app.file, several
-		one.environment = d.inputs.Environment
-		if one.environment == "" {
+		one.config, one.file, one.several = app.config, app.file, len(all) > 1
+		if one.environment = asked.environment; one.environment == "" {
 			var ok bool
-			if one.environment, ok = app.file.Environment(d.source.Ref); !ok {
-				a.github().Noticef("%s deploys %s nowhere: no environment of %s has this branch", quiet(d.source.Ref), app.file.App, app.config)
+			if one.environment, ok = app.file.Environment(asked.ref); !ok {
+				o.left = append(o.left, left{app.file.App, fmt.Sprintf("%s deploys %s nowhere: no environment of %s has this branch", quiet(asked.ref), app.file.App, app.config)})
 				continue
 			}
 		}
 		if known && !app.file.Affected(changed) {
-			a.github().Noticef("%s is left as it is: the push changes nothing that its paths in %s name", app.file.App, app.config)
+			o.left = append(o.left, left{app.file.App, fmt.Sprintf("%s is left as it is: the push changes nothing that its paths in %s name", app.file.App, app.config)})
 			continue
 		}
-		var err error
 		if one.app, err = app.file.Resolve(one.environment); err != nil {
-			return nil, userError(err.Error(), "check the environment input and environments in "+app.config)
+			return userError(err.Error(), "check the environment input and environments in "+app.config)
 		}
-		one.images, one.intents = repositories(d.inputs, app.file.App, several)
-		deploys = append(deploys, &one)
+		if image, ok := d.inputs.Images[app.file.App]; ok {
+			one.inputs.Image = image
+			one.inputs.ImageRepository = cmp.Or(d.inputs.ImageRepository, repositoryOf(image))
+		}
+		one.images, one.intents = repositories(one.inputs, app.file.App, one.several)
+		a.previewByHand(ctx, &one)
+		o.deploys = append(o.deploys, &one)
 	}
-	return deploys, nil
+	for _, l := range o.left {
+		a.github().Noticef("%s", l.why)
+	}
+	return nil
+}
+
+// previewByHand completes the source of a preview that no event of its pull
+// request asks for, which is how one of a fork is started.
+func (a *Action) previewByHand(ctx context.Context, d *deploy) {
+	number, ok := previewNumber(d.environment)
+	if !ok || d.source.PullRequest != 0 {
+		return
+	}
+	a.findCode(ctx, d)
+	d.source.PullRequest = number
+	if d.code != d.source.Commit {
+		d.source.HeadCommit = d.code
+	}
 }
 
 // repositories are where the images and the intents of an app belong. Apps that
 // share a repository of code have a repository of images each.
 func repositories(in Inputs, app string, several bool) (images, intents string) {
 	images, intents = in.ImageRepository, in.IntentsRepository
-	if several && images != repositoryOf(in.Image) { // which is the app's own
+	if several && images != "" && images != repositoryOf(in.Image) { // which is the app's own
 		images += "/" + app
+	}
+	if intents == "" && images == "" { // a dry run that was not told
+		return "", ""
 	}
 	if intents == "" {
 		return images, images + "-intents"

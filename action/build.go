@@ -54,6 +54,8 @@ type build struct {
 	buildpacks bool
 	base       string   // image of the buildpacks builder
 	packs      []string // buildpacks; empty: the builder detects them
+	secrets    []buildSecret
+	mounts     []string // the arguments that name the secrets' files, once there are any
 }
 
 func (a *Action) newBuild(d *deploy) build {
@@ -64,7 +66,7 @@ func (a *Action) newBuild(d *deploy) build {
 	}
 	maps.Copy(args, d.inputs.BuildArgs)
 	b := build{
-		builder: d.inputs.Builder, repository: d.images, commit: d.source.Commit,
+		builder: d.inputs.Builder, repository: d.images, commit: d.code, secrets: d.inputs.Secrets,
 		dockerfile: dockerfile(d.config, declared), context: path.Join(path.Dir(d.config), declared.Context),
 		target: declared.Target, args: args, platforms: d.inputs.Platforms,
 		buildpacks: declared.Method == spec.BuildBuildpacks, packs: declared.Buildpacks,
@@ -72,7 +74,7 @@ func (a *Action) newBuild(d *deploy) build {
 	if b.buildpacks {
 		b.base = cmp.Or(declared.Builder, spec.DefaultBuilder)
 	}
-	b.tag = imageTag(d.source.Commit, b.key())
+	b.tag = imageTag(d.code, b.key())
 	if d.inputs.Cache {
 		b.cache = b.repository + ":" + cacheTag(b.key())
 	}
@@ -93,7 +95,7 @@ func (b build) common() []string {
 	for _, name := range slices.Sorted(maps.Keys(b.args)) {
 		args = append(args, "--build-arg", name+"="+b.args[name])
 	}
-	return args
+	return append(args, b.mounts...)
 }
 
 // build builds and pushes the image, and returns its digest and how long each
@@ -116,6 +118,9 @@ func (a *Action) build(ctx context.Context, b build) (digest string, steps []ste
 		return "", nil, fmt.Errorf("preparing the build: %w", err)
 	}
 	defer os.RemoveAll(temp) //nolint:errcheck // the runner clears its temporary directory anyway
+	if b.mounts, err = mountSecrets(b.secrets, temp); err != nil {
+		return "", nil, err
+	}
 	switch program[0] {
 	case builderPack:
 		return a.pack(ctx, b)
@@ -128,6 +133,9 @@ func (a *Action) build(ctx context.Context, b build) (digest string, steps []ste
 // builderOf returns the program that can make the image, once what it needs is
 // there.
 func (a *Action) builderOf(ctx context.Context, b build) ([]string, error) {
+	if b.buildpacks && len(b.secrets) > 0 {
+		return nil, userError("the image is to be made by buildpacks, which take no build secrets", "leave out the input secrets, or write a Dockerfile")
+	}
 	if b.buildpacks {
 		if a.probe(ctx, io.Discard, builderPack, "version") != nil {
 			return nil, userError("the image is to be made by buildpacks, and the program pack is not installed",
@@ -135,13 +143,24 @@ func (a *Action) builderOf(ctx context.Context, b build) ([]string, error) {
 		}
 		return []string{builderPack}, nil
 	}
+	if err := a.hasDockerfile(b); err != nil {
+		return nil, err
+	}
+	return a.findBuilder(ctx, b.builder)
+}
+
+// hasDockerfile returns what is wrong with a build that needs a Dockerfile.
+func (a *Action) hasDockerfile(b build) error {
+	if b.buildpacks {
+		return nil
+	}
 	if _, err := fs.Stat(a.Files, b.dockerfile); err != nil {
-		return nil, &UserError{
+		return &UserError{
 			Message: "there is no Dockerfile at " + b.dockerfile,
 			Next:    "write one there, or say where it is with build.dockerfile and build.context in inhaul.yaml, or `build: {method: buildpacks}`",
 		}
 	}
-	return a.findBuilder(ctx, b.builder)
+	return nil
 }
 
 // findBuilder returns the command of the first builder that answers.
@@ -174,7 +193,9 @@ func (a *Action) probe(ctx context.Context, out io.Writer, args ...string) error
 // with the last lines.
 func (a *Action) stream(ctx context.Context, b build, args []string) error {
 	last := &tail{out: a.Out}
-	err := a.Exec.Run(ctx, Command{Args: args, Dir: a.Dir, Out: last})
+	shown := redacting(last, b.secrets)
+	err := a.Exec.Run(ctx, Command{Args: args, Dir: a.Dir, Out: shown})
+	shown.flush()
 	if err == nil {
 		return nil
 	}

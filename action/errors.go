@@ -45,6 +45,10 @@ func ExitCode(err error) int {
 	return exitOurs
 }
 
+// maxAnnotations is how many errors of one step GitHub shows.
+// https://docs.github.com/en/rest/checks/runs: "10 warning annotations and 10 error annotations per step"
+const maxAnnotations = 10
+
 // annotate shows err where GitHub shows mistakes: beside the line if it has one.
 func (a *Action) annotate(err error) {
 	if err == nil {
@@ -52,11 +56,11 @@ func (a *Action) annotate(err error) {
 	}
 	gh := a.github()
 	if mistakes, ok := errors.AsType[spec.Errors](err); ok {
-		for _, m := range mistakes {
-			gh.WithFieldsMap(map[string]string{"file": m.File, "line": strconv.Itoa(m.Line), "col": strconv.Itoa(m.Column)}).
+		for _, m := range mistakes[:min(len(mistakes), maxAnnotations)] {
+			gh.WithFieldsMap(map[string]string{"file": m.File, "line": strconv.Itoa(m.Line), "col": strconv.Itoa(m.Column), "title": "inhaul"}).
 				Errorf("%s", m.Message)
 		}
-		// A log has no lines beside it.
+		// A log has no lines beside it, and all of them.
 		a.infof("%s", mistakes.Error())
 		return
 	}

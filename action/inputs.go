@@ -15,16 +15,21 @@ import (
 
 // Inputs is what the workflow's author chose in `with:`.
 type Inputs struct {
+	Mode              string   // deploy, build or sign
+	DryRun            bool     // plan only
+	Previews          bool     // pull requests have previews
 	Configs           []string // paths of inhaul.yaml files in the repository
 	Apps              []string // of those the files declare; empty: all
 	ImageRepository   string
-	IntentsRepository string // empty: that of the image with -intents behind it
-	Image             string // repository@sha256:…, pushed already; empty: build
-	Environment       string // empty: by branch
-	RollbackTo        string // previous, a release number or the beginning of a commit; empty: deploy
-	Builder           string // auto, buildx or buildah
+	IntentsRepository string            // empty: that of the image with -intents behind it
+	Image             string            // repository@sha256:…, pushed already; empty: build
+	Images            map[string]string // mode sign: the same of several apps, by name; nil: not given
+	Environment       string            // empty: by branch
+	RollbackTo        string            // previous, a release number or the beginning of a commit; empty: deploy
+	Builder           string            // auto, buildx or buildah
 	Platforms         []string
 	BuildArgs         map[string]string // on top of those in inhaul.yaml
+	Secrets           []buildSecret     // that a build can read, and its image does not keep
 	Cache             bool
 	Wait              bool
 	Timeout           time.Duration // of waiting for the verdict
@@ -35,8 +40,12 @@ type Inputs struct {
 	ExpiresIn         time.Duration
 }
 
-// The choices of the inputs signer and builder.
+// The choices of the inputs mode, signer and builder.
 const (
+	modeDeploy = "deploy" // build, sign, publish, wait
+	modeBuild  = "build"  // build and push
+	modeSign   = "sign"   // sign, publish, wait
+
 	signerOIDC = "github-oidc"
 	signerKey  = "key"
 
@@ -64,18 +73,23 @@ type input struct {
 // declaredInputs is every input; a test compares it with action.yml.
 func declaredInputs() []input {
 	return []input{
+		{"mode", modeDeploy, func(in *Inputs, v string) error { return choice(v, &in.Mode, modeDeploy, modeBuild, modeSign) }},
+		{"dry-run", "false", func(in *Inputs, v string) error { return truth(v, &in.DryRun) }},
 		{"config", "inhaul.yaml", func(in *Inputs, v string) error { return repositoryPaths(v, &in.Configs) }},
 		{"app", "", func(in *Inputs, v string) error { in.Apps = words(v); return nil }},
 		{"image-repository", "", func(in *Inputs, v string) error { return repository(v, &in.ImageRepository) }},
 		{"intents-repository", "", func(in *Inputs, v string) error { return repository(v, &in.IntentsRepository) }},
 		{"image", "", func(in *Inputs, v string) error { return digestReference(v, &in.Image) }},
+		{"images", "", func(in *Inputs, v string) error { return imageList(v, &in.Images) }},
 		{"environment", "", func(in *Inputs, v string) error { in.Environment = v; return nil }},
+		{"previews", "true", func(in *Inputs, v string) error { return truth(v, &in.Previews) }},
 		{"rollback-to", "", func(in *Inputs, v string) error { return rollbackTarget(v, &in.RollbackTo) }},
 		{"builder", builderAuto, func(in *Inputs, v string) error {
 			return choice(v, &in.Builder, builderAuto, builderBuildx, builderBuildah)
 		}},
 		{"platforms", "", func(in *Inputs, v string) error { return platforms(v, &in.Platforms) }},
 		{"build-args", "", func(in *Inputs, v string) error { return buildArgs(v, &in.BuildArgs) }},
+		{"secrets", "", func(in *Inputs, v string) error { return buildSecrets(v, &in.Secrets) }},
 		{"cache", "true", func(in *Inputs, v string) error { return truth(v, &in.Cache) }},
 		{"wait", "true", func(in *Inputs, v string) error { return truth(v, &in.Wait) }},
 		{"timeout", "15m", func(in *Inputs, v string) error { return duration(v, &in.Timeout, minWait, maxWait) }},
@@ -90,6 +104,7 @@ func declaredInputs() []input {
 }
 
 // readInputs masks the secrets first, then reads and checks all inputs at once.
+// After an error the inputs are those that could be read.
 func (a *Action) readInputs() (Inputs, error) {
 	gh := a.github()
 	for _, secret := range []string{"signing-key", "token"} {
@@ -99,6 +114,7 @@ func (a *Action) readInputs() (Inputs, error) {
 			}
 		}
 	}
+	a.maskSecrets(gh.GetInput("secrets"))
 	var in Inputs
 	var problems []error
 	for _, i := range declaredInputs() {
@@ -112,9 +128,12 @@ func (a *Action) readInputs() (Inputs, error) {
 	}
 	if len(problems) == 0 {
 		problems = in.complete()
+		if in.Mode != modeSign && in.Image == "" && !in.DryRun {
+			problems = append(problems, a.fetchSecrets(in.Secrets)...)
+		}
 	}
 	if len(problems) > 0 {
-		return Inputs{}, userError(errors.Join(problems...).Error(), "correct `with:` in the workflow")
+		return in, userError(errors.Join(problems...).Error(), "correct `with:` in the workflow")
 	}
 	return in, nil
 }
@@ -125,19 +144,26 @@ func (in *Inputs) complete() (problems []error) {
 	if in.ImageRepository == "" && in.Image != "" {
 		in.ImageRepository = repositoryOf(in.Image)
 	}
-	if in.RollbackTo != "" {
+	switch {
+	case in.RollbackTo != "":
 		problems = in.completeRollback()
-	} else if in.ImageRepository == "" {
+	case in.ImageRepository == "" && !in.DryRun && in.Images == nil:
 		problems = append(problems, errors.New("input image-repository: missing: want a repository such as 123456789012.dkr.ecr.eu-central-1.amazonaws.com/shop"))
 	}
-	if in.Signer == signerKey && in.SigningKey == "" {
+	if problem := in.completeImages(); problem != nil {
+		problems = append(problems, problem)
+	}
+	if in.Signer == signerKey && in.SigningKey == "" && in.signs() {
 		problems = append(problems, errors.New("input signing-key: missing: signer is key"))
 	}
-	if in.Wait && in.Token == "" {
+	if in.Wait && in.Token == "" && in.signs() {
 		problems = append(problems, errors.New("input token: missing: waiting for the verdict needs it"))
 	}
 	return problems
 }
+
+// signs reports whether the run publishes intents.
+func (in *Inputs) signs() bool { return in.Mode != modeBuild && !in.DryRun }
 
 // words are what commas, spaces and ends of lines separate.
 func words(value string) []string {

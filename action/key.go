@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"slices"
 )
 
 // buildKeyVersion changes when the same inputs would build another image.
@@ -25,12 +26,22 @@ func (b build) key() string {
 		Platforms  []string
 		Base       string   `json:",omitempty"`
 		Packs      []string `json:",omitempty"`
-	}{buildKeyVersion, b.dockerfile, b.context, b.target, b.args, b.platforms, b.base, b.packs})
+		Secrets    []string `json:",omitempty"` // which there are; what they are is nobody's business
+	}{buildKeyVersion, b.dockerfile, b.context, b.target, b.args, b.platforms, b.base, b.packs, b.secretIDs()})
 	if err != nil {
 		panic("action: strings do not encode: " + err.Error()) // they always do
 	}
 	sum := sha256.Sum256(data)
 	return hex.EncodeToString(sum[:])[:tagKeyLength]
+}
+
+func (b build) secretIDs() []string {
+	var ids []string
+	for _, s := range b.secrets {
+		ids = append(ids, s.id)
+	}
+	slices.Sort(ids)
+	return ids
 }
 
 // imageTag is where the image of a commit is looked for before it is built.

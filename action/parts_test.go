@@ -119,7 +119,7 @@ func TestActionYAMLSaysWhatTheCodeReads(t *testing.T) {
 		delete(said.Inputs, i.name)
 		delete(env, variable)
 	}
-	for _, o := range append(outputs(&deploy{}), [2]string{outputApps}) {
+	for _, o := range append(outputs(&deploy{}), [2]string{outputApps}, [2]string{outputPlan}) {
 		declared, ok := said.Outputs[o[0]]
 		if want := "${{ steps." + said.Runs.Steps[0].ID + ".outputs." + o[0] + " }}"; !ok || declared.Description == "" || declared.Value != want {
 			t.Errorf("output %s: got %+v, want it described and %q", o[0], declared, want)

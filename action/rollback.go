@@ -30,6 +30,9 @@ func rollbackTarget(value string, into *string) error {
 
 // completeRollback returns what does not go with a rollback.
 func (in *Inputs) completeRollback() (problems []error) {
+	if in.Mode == modeBuild {
+		problems = append(problems, errors.New("input mode: a rollback builds nothing: leave out mode, or rollback-to"))
+	}
 	if in.Image != "" {
 		problems = append(problems, errors.New("input image: a rollback brings back the image of its release: leave out image, or rollback-to to deploy it"))
 	}
@@ -45,7 +48,7 @@ func (in *Inputs) completeRollback() (problems []error) {
 // planRollback makes a rollback of every app that is meant. inhaul.yaml says which
 // they are and where they belong; where it is not checked out, app and environment
 // do. It is not asked what it would deploy: that is not what comes back.
-func (a *Action) planRollback(d deploy) ([]*deploy, error) {
+func (a *Action) planRollback(d deploy, asked request) ([]*deploy, error) {
 	apps, several, err := a.rollbackApps(d.inputs)
 	if err != nil {
 		return nil, err
@@ -61,10 +64,10 @@ func (a *Action) planRollback(d deploy) ([]*deploy, error) {
 	for _, app := range apps {
 		one := d
 		one.config, one.file, one.several = app.config, app.file, several
-		one.environment, one.app = d.inputs.Environment, spec.App{Name: app.file.App}
+		one.environment, one.app = asked.environment, spec.App{Name: app.file.App}
 		if one.environment == "" {
 			var ok bool
-			if one.environment, ok = app.file.Environment(d.source.Ref); !ok {
+			if one.environment, ok = app.file.Environment(asked.ref); !ok {
 				return nil, userError("no environment of "+app.config+" has the branch of "+quiet(d.source.Ref), "say which one to roll back with the environment input")
 			}
 		}

@@ -24,21 +24,43 @@ const maxEventBytes = 32 << 20
 type event struct {
 	Deleted    bool   `json:"deleted"` // a push that deletes its branch
 	Before     string `json:"before"`  // the branch's commit before the push; zeros if there was none
+	Action     string `json:"action"`  // of pull_request and release
+	Label      label  `json:"label"`   // of labeled and unlabeled
 	Repository struct {
+		ID       int64           `json:"id"`
 		PushedAt json.RawMessage `json:"pushed_at"` // epoch seconds in push events, RFC 3339 elsewhere
 	} `json:"repository"`
 	HeadCommit struct {
 		Timestamp string `json:"timestamp"` // RFC 3339
 	} `json:"head_commit"`
+	PullRequest struct {
+		Number    int     `json:"number"`
+		State     string  `json:"state"` // open or closed
+		UpdatedAt string  `json:"updated_at"`
+		Labels    []label `json:"labels"`
+		Head      struct {
+			SHA  string `json:"sha"`
+			Repo *struct {
+				ID int64 `json:"id"`
+			} `json:"repo"`
+		} `json:"head"`
+	} `json:"pull_request"`
+	Release struct {
+		Target      string `json:"target_commitish"` // the branch that it was made from
+		PublishedAt string `json:"published_at"`
+	} `json:"release"`
+}
+
+type label struct {
+	Name string `json:"name"`
 }
 
 // readEvent returns the payload; the zero event if there is none, as for a
 // workflow that was started by hand outside GitHub.
 func (a *Action) readEvent() (event, error) {
 	name := a.Getenv("GITHUB_EVENT_NAME")
-	if name != "push" && name != "workflow_dispatch" {
-		return event{}, userError(fmt.Sprintf("the event %q cannot be deployed", name),
-			"run the workflow `on: push` or `on: workflow_dispatch`")
+	if err := refuse(name); err != nil {
+		return event{}, err
 	}
 	var e event
 	place := a.Getenv("GITHUB_EVENT_PATH")
@@ -63,19 +85,25 @@ func (a *Action) readEvent() (event, error) {
 	return e, nil
 }
 
-// at returns when the event happened, by its payload. Only a push says so;
-// everything else happened just before start. A rollback that was issued later
-// than this holds against the deploy, so a time in the future is never believed.
+// at returns when the event happened, by its payload; start where that does not
+// tell. A rollback that was issued later than this holds against the deploy, so a
+// time in the future is never believed. A schedule brings nothing new: it is as
+// old as the repository's last push, so that it undoes no rollback.
 func (e event) at(name string, start time.Time) time.Time {
-	if name != "push" {
-		return start
+	text := ""
+	switch name {
+	case "push", "schedule":
+		text = strings.Trim(string(e.Repository.PushedAt), `"`)
+	case pullRequest:
+		text = e.PullRequest.UpdatedAt
+	case "release":
+		text = e.Release.PublishedAt
 	}
-	text := strings.Trim(string(e.Repository.PushedAt), `"`)
 	at, err := time.Parse(time.RFC3339, text)
 	if seconds, notNumber := strconv.ParseInt(text, 10, 64); notNumber == nil {
 		at, err = time.Unix(seconds, 0), nil
 	}
-	if err != nil {
+	if err != nil && name == "push" {
 		at, err = time.Parse(time.RFC3339, e.HeadCommit.Timestamp)
 	}
 	if err != nil || at.After(start) || at.Unix() <= 0 {
@@ -116,6 +144,9 @@ func (a *Action) readSource(e event, start time.Time) (intent.Source, error) {
 			"run this as a step of a GitHub Actions workflow, which sets them")
 	}
 	s.EventAt = e.at(s.Event, start)
+	if s.Event == pullRequest { // whose GITHUB_SHA is a merge that nobody wrote
+		s.PullRequest, s.HeadCommit = e.PullRequest.Number, e.PullRequest.Head.SHA
+	}
 	return s, nil
 }
 

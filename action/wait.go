@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/inhaul/inhaul/intent"
 )
 
 // How often the verdict is asked for: at first for people's sake, later for the
@@ -53,7 +55,7 @@ func (a *Action) awaitVerdict(ctx context.Context, d *deploy, start time.Time) e
 	shown := ""
 	wait := firstPoll
 	for polls := 1; ; polls++ {
-		check, found, err := verdicts.Find(ctx, d.source.Repository, d.source.Commit, names[0], d.intent)
+		check, found, err := verdicts.Find(ctx, d.source.Repository, d.commit(), names[0], d.intent)
 		if trouble = err; err == nil && !found && !seen { // ask for the other name next
 			slices.Reverse(names)
 		}
@@ -88,8 +90,12 @@ func (a *Action) awaitVerdict(ctx context.Context, d *deploy, start time.Time) e
 // conclude turns the verdict into the job's result.
 func (a *Action) conclude(d *deploy) error {
 	what, done, undone := "deploy to ", "deployed to ", "not deployed: "
-	if d.inputs.RollbackTo != "" {
+	switch d.kind {
+	case intent.Rollback:
 		what, done, undone = "rollback of ", "rolled back ", "not rolled back: "
+	case intent.Destroy:
+		what, done, undone = "destroy of ", "destroyed ", "not destroyed: "
+	case intent.Deploy:
 	}
 	switch d.check.Conclusion {
 	case "success":
@@ -115,7 +121,7 @@ func noVerdict(d *deploy, seen bool, trouble error) error {
 	case trouble != nil:
 		return fmt.Errorf("asking GitHub for the verdict for %s, while the deploy goes on: %w", in.Timeout, trouble)
 	}
-	return userError(fmt.Sprintf("no agent has answered within %s: no check run %q appeared on %s", in.Timeout, checkNames(d)[0], short(d.source.Commit)),
+	return userError(fmt.Sprintf("no agent has answered within %s: no check run %q appeared on %s", in.Timeout, checkNames(d)[0], short(d.commit())),
 		fmt.Sprintf("is the agent running (`kubectl -n inhaul logs deploy/inhaul-agent`)? is the App %s's `intents` repository %s, and may the agent pull from it? "+
 			"may the agent write checks on %s?", d.app.Name, d.intents, d.source.Repository))
 }

@@ -74,7 +74,7 @@ func newWorld(t *testing.T) *world {
 		Getenv: func(name string) string { return w.env[name] }, Out: w.out, Dir: "/work", Files: w.files, Temp: t.TempDir(),
 		Now:   func() time.Time { return w.now },
 		Sleep: func(ctx context.Context, d time.Duration) error { w.now = w.now.Add(d); return ctx.Err() },
-		Exec:  w.programs, Images: images{w.registry}, Publish: publisher{w.registry},
+		Exec:  w.programs, Images: images{w.registry}, Publish: publisher{w.registry}, Intents: published{w.registry},
 		IDToken:  func(_ context.Context, audience string) (string, error) { return "token for " + audience, nil },
 		Verdicts: func(string) (Verdicts, error) { return w, nil },
 	}
@@ -122,18 +122,31 @@ type programs struct {
 	installed []string
 	driver    string // of Docker's default builder
 	fail      string // what a build prints before it fails
+	prints    string // what a build prints in any case
+	reads     func(args []string)
+	took      func() // lets time pass
 	user      string // of the images that are built
 	changed   []string
-	shallow   bool // git has the commit before only once it was fetched
+	shallow   bool   // git has the commit before only once it was fetched
+	head      string // commit that is checked out
 	argv      [][]string
 }
 
 func (p *programs) Run(_ context.Context, c Command) error {
 	p.argv = append(p.argv, c.Args)
+	if p.took != nil {
+		p.took()
+	}
+	if p.reads != nil {
+		p.reads(c.Args)
+		_, _ = io.WriteString(c.Out, p.prints)
+	}
 	if !slices.Contains(p.installed, c.Args[0]) {
 		return fmt.Errorf("%s: %w", c.Args[0], exec.ErrNotFound)
 	}
 	switch {
+	case c.Args[0] == "git" && slices.Contains(c.Args, "rev-parse"):
+		_, _ = io.WriteString(c.Out, p.head)
 	case c.Args[0] == "git" && c.Args[1] == "fetch":
 		p.shallow = false
 	case c.Args[0] == "git" && p.shallow:
@@ -208,6 +221,14 @@ func (p publisher) Publish(ctx context.Context, of Publication) (string, error) 
 	tag := oci.Tag(of.Environment, of.IssuedAt, of.Digest)
 	_, err := p.Registry.Publish(ctx, of.Repository, tag, of.Envelope)
 	return of.Repository + ":" + tag, err
+}
+
+// published is the adapter of cmd/inhaul-action in small.
+type published struct{ *oci.Registry }
+
+func (p published) Tags(ctx context.Context, repository, environment string) ([]string, error) {
+	all, err := p.List(ctx, repository)
+	return oci.TagsOf(environment, all), err
 }
 
 func signingKey(t *testing.T) string {

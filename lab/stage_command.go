@@ -89,10 +89,17 @@ type runCommand struct {
 	RepositoryID int64             `help:"The repository's number." required:""`
 	Ref          string            `help:"Git ref of the push (default: refs/heads/main, or that of the run to run again)."`
 	Event        string            `help:"Name of the event (default: push, or that of the run to run again)."`
+	PullRequest  int               `help:"Number of the pull request, of the event pull_request."`
+	Action       string            `help:"What happened to it, or to a release: opened, synchronize, closed, labeled, published … (default: that of the event)."`
+	Label        []string          `help:"Labels of the pull request; the last one is that of labeled and unlabeled."`
+	Fork         bool              `help:"The pull request comes from a fork, whose run may not sign."`
+	Merged       bool              `help:"The pull request was merged."`
 	Rerun        int64             `help:"Number of a run to run again."`
 	NoIDToken    bool              `help:"Leave out the permission id-token: write."`
 	NoChecks     bool              `help:"Leave out the permission checks: read."`
 	Input        map[string]string `help:"Inputs of the Action." mapsep:"none"`
+	Env          map[string]string `help:"Variables of the step." mapsep:"none"`
+	Summary      string            `help:"File for the step's job summary." type:"path"`
 	Outputs      string            `help:"File for the step's outputs, one name=value a line, and run and commit." type:"path"`
 	Command      []string          `arg:"" optional:"" passthrough:"" help:"The step (default: the Action)."`
 }
@@ -113,10 +120,11 @@ func (c *runCommand) Run(m *machine, ctx *invocation) error {
 		}
 	}
 	w := stage.Workflow{
-		Repository: c.Repository, RepositoryID: c.RepositoryID, Dir: dir, Ref: c.Ref, Event: c.Event, RunID: c.Rerun, NoIDToken: c.NoIDToken, NoChecks: c.NoChecks,
-		Inputs: c.Input, Command: slices.DeleteFunc(c.Command, func(arg string) bool { return arg == "--" }),
+		Repository: c.Repository, RepositoryID: c.RepositoryID, Dir: dir, Ref: c.Ref, Event: c.Event, RunID: c.Rerun, NoIDToken: c.NoIDToken || c.Fork, NoChecks: c.NoChecks,
+		PullRequest: c.PullRequest, Action: c.Action, Labels: c.Label, Fork: c.Fork, Merged: c.Merged,
+		Inputs: c.Input, Env: c.Env, Command: slices.DeleteFunc(c.Command, func(arg string) bool { return arg == "--" }),
 	}
-	if c.Input["image"] == "" && c.Input["rollback-to"] == "" {
+	if !c.imageless() {
 		if err := s.ImageWithoutBuilder(ctx, &w); err != nil {
 			return err
 		}
@@ -124,6 +132,11 @@ func (c *runCommand) Run(m *machine, ctx *invocation) error {
 	result, err := s.Run(ctx, w)
 	if err != nil {
 		return err
+	}
+	if c.Summary != "" {
+		if err := os.WriteFile(c.Summary, []byte(result.Summary), 0o644); err != nil {
+			return err
+		}
 	}
 	if c.Outputs != "" {
 		var b strings.Builder
@@ -139,6 +152,11 @@ func (c *runCommand) Run(m *machine, ctx *invocation) error {
 		return commandEnded(result.ExitCode)
 	}
 	return nil
+}
+
+// imageless reports whether the run needs no image of this lab's making.
+func (c *runCommand) imageless() bool {
+	return c.Input["image"] != "" || c.Input["images"] != "" || c.Input["rollback-to"] != "" || c.Input["mode"] == "build" || c.Input["mode"] == "sign"
 }
 
 // checksCommand shows the check runs of a commit.

@@ -17,6 +17,7 @@ type registry struct{ *oci.Registry }
 var (
 	_ action.Images    = registry{}
 	_ action.Publisher = registry{}
+	_ action.Intents   = registry{}
 )
 
 func (r registry) FindImage(ctx context.Context, repository, tag string) (string, bool, error) {
@@ -33,6 +34,16 @@ func (r registry) Publish(ctx context.Context, p action.Publication) (string, er
 	tag := oci.Tag(p.Environment, p.IssuedAt, p.Digest)
 	_, err := r.Registry.Publish(ctx, p.Repository, tag, p.Envelope)
 	return p.Repository + ":" + tag, mendable(err)
+}
+
+func (r registry) Tags(ctx context.Context, repository, environment string) ([]string, error) {
+	all, err := r.List(ctx, repository)
+	return oci.TagsOf(environment, all), mendable(err)
+}
+
+func (r registry) Fetch(ctx context.Context, repository, tag string) ([]byte, error) {
+	envelope, err := r.Registry.Fetch(ctx, repository, tag)
+	return envelope, mendable(err)
 }
 
 // mendable marks what the user can put right: the message of oci says how.

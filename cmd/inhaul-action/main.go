@@ -63,7 +63,7 @@ func wire(getenv func(string) string, out io.Writer) *action.Action {
 	registry := registry{oci.New(oci.WithUserAgent("inhaul-action/" + version()))}
 	return &action.Action{
 		Getenv: getenv, Out: out, Dir: dir, Files: os.DirFS(dir), Temp: getenv("RUNNER_TEMP"), Now: time.Now, Sleep: sleep,
-		Exec: action.Programs{Env: os.Environ()}, Images: registry, Publish: registry,
+		Exec: action.Programs{Env: os.Environ()}, Images: registry, Publish: registry, Intents: registry,
 		IDToken: func(ctx context.Context, audience string) (string, error) {
 			token, err := github.RequestIDToken(ctx, getenv("ACTIONS_ID_TOKEN_REQUEST_URL"), getenv("ACTIONS_ID_TOKEN_REQUEST_TOKEN"), audience, nil)
 			return token, mendableToken(err)

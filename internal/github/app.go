@@ -87,7 +87,7 @@ func newApp(c *Client, cfg AppConfig) (*app, error) {
 	}
 	permissions := maps.Clone(cfg.Permissions)
 	if permissions == nil {
-		permissions = map[string]string{"checks": "write", "metadata": "read"}
+		permissions = wantedPermissions()
 	}
 	return &app{
 		client: c, id: cfg.AppID, signer: signer, permissions: permissions,
@@ -111,7 +111,10 @@ func (a *app) token(ctx context.Context, repository string) (string, int64, erro
 	if token, ok := a.cached(installation); ok { // somebody else fetched it meanwhile
 		return token, installation, nil
 	}
-	token, err := a.fetch(ctx, installation)
+	token, err := a.fetch(ctx, installation, a.permissions)
+	if refused, ok := errors.AsType[*APIError](err); ok && refused.Status == http.StatusUnprocessableEntity {
+		token, err = a.fetchGranted(ctx, repository, installation)
+	}
 	if err != nil {
 		a.forget(repository)
 		return "", 0, fmt.Errorf("making an installation token for %s: %w", repository, err)
@@ -119,14 +122,24 @@ func (a *app) token(ctx context.Context, repository string) (string, int64, erro
 	return token, installation, nil
 }
 
-func (a *app) fetch(ctx context.Context, installation int64) (string, error) {
+// fetchGranted makes a token with less than what is wanted.
+func (a *app) fetchGranted(ctx context.Context, repository string, installation int64) (string, error) {
+	granted, err := a.granted(ctx, repository)
+	if err != nil {
+		return "", err
+	}
+	a.client.logger.Warn("the GitHub App's installation grants less than what is used", "repository", repository, "reason", fmt.Sprintf("got %v, want %v", granted, a.permissions))
+	return a.fetch(ctx, installation, granted)
+}
+
+func (a *app) fetch(ctx context.Context, installation int64, permissions map[string]string) (string, error) {
 	bearer, err := a.jwt()
 	if err != nil {
 		return "", err
 	}
 	var made installationToken
 	path := "/app/installations/" + strconv.FormatInt(installation, 10) + "/access_tokens"
-	body := map[string]any{"permissions": a.permissions}
+	body := map[string]any{"permissions": permissions}
 	if err := a.client.do(ctx, call{method: http.MethodPost, path: path, bearer: bearer, body: body}, &made); err != nil {
 		return "", err
 	}
@@ -179,10 +192,6 @@ func (a *app) installation(ctx context.Context, repository string) (int64, error
 	if id, known := a.known(repository); known {
 		return id, nil
 	}
-	path, err := repositoryPath(repository)
-	if err != nil {
-		return 0, err
-	}
 	looking := a.looking.of(repository)
 	if err := looking.enter(ctx); err != nil {
 		return 0, fmt.Errorf("waiting for the GitHub App's installation in %s: %w", repository, err)
@@ -191,24 +200,40 @@ func (a *app) installation(ctx context.Context, repository string) (int64, error
 	if id, known := a.known(repository); known { // somebody else found it meanwhile
 		return id, nil
 	}
-	bearer, err := a.jwt()
+	found, err := a.lookUp(ctx, repository)
 	if err != nil {
 		return 0, err
-	}
-	var found struct {
-		ID int64 `json:"id"`
-	}
-	err = a.client.do(ctx, call{method: http.MethodGet, path: path + "/installation", bearer: bearer}, &found)
-	if refused, ok := errors.AsType[*APIError](err); ok && refused.Status == http.StatusNotFound {
-		return 0, fmt.Errorf("GitHub App %d is not installed in %s: %w", a.id, repository, err)
-	}
-	if err != nil {
-		return 0, fmt.Errorf("looking up the GitHub App's installation in %s: %w", repository, err)
 	}
 	a.mu.Lock()
 	a.installations[repository] = found.ID
 	a.mu.Unlock()
 	return found.ID, nil
+}
+
+// installed is where an App is installed, and what it may do there.
+type installed struct {
+	ID          int64             `json:"id"`
+	Permissions map[string]string `json:"permissions"`
+}
+
+func (a *app) lookUp(ctx context.Context, repository string) (installed, error) {
+	path, err := repositoryPath(repository)
+	if err != nil {
+		return installed{}, err
+	}
+	bearer, err := a.jwt()
+	if err != nil {
+		return installed{}, err
+	}
+	var found installed
+	err = a.client.do(ctx, call{method: http.MethodGet, path: path + "/installation", bearer: bearer}, &found)
+	if refused, ok := errors.AsType[*APIError](err); ok && refused.Status == http.StatusNotFound {
+		return installed{}, fmt.Errorf("GitHub App %d is not installed in %s: %w", a.id, repository, err)
+	}
+	if err != nil {
+		return installed{}, fmt.Errorf("looking up the GitHub App's installation in %s: %w", repository, err)
+	}
+	return found, nil
 }
 
 func (a *app) jwt() (string, error) {

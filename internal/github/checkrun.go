@@ -48,6 +48,10 @@ type CheckRun struct {
 	DetailsURL  string
 	StartedAt   time.Time // zero: left to GitHub
 	CompletedAt time.Time // zero: left to GitHub
+
+	// Annotations are sent with the first write that has some; what the check run has then, it keeps: GitHub appends.
+	// The first 50 are sent.
+	Annotations []Annotation
 }
 
 func (r CheckRun) validate() error {
@@ -63,6 +67,13 @@ func (r CheckRun) validate() error {
 		return fmt.Errorf("check run %q: status %q: want queued, in_progress or completed", r.Name, r.Status)
 	case (r.Status == "completed") != (r.Conclusion != ""):
 		return fmt.Errorf("check run %q: status %q with conclusion %q: want a conclusion exactly when completed", r.Name, r.Status, r.Conclusion)
+	case len(r.Annotations) > 0 && r.Title == "" && r.Summary == "":
+		return fmt.Errorf("check run %q: annotations need a title or a summary", r.Name)
+	}
+	for _, a := range r.Annotations {
+		if err := a.validate(); err != nil {
+			return fmt.Errorf("check run %q: %w", r.Name, err)
+		}
 	}
 	return nil
 }
@@ -71,7 +82,8 @@ func (r CheckRun) validate() error {
 // id first, so that calling it again, even after a lost answer, never makes a second one.
 //
 // It writes what it is given: reopening a completed check run (status queued or in_progress) is the caller's decision.
-// Titles, summaries and texts over GitHub's limits end in a visible mark. Errors: [RateLimitedError], [APIError].
+// Titles, summaries and texts over GitHub's limits end in a visible mark.
+// Errors: [RateLimitedError], [APIError], [ErrNotPermitted].
 func (c *Client) UpsertCheckRun(ctx context.Context, run CheckRun) (int64, error) {
 	if err := run.validate(); err != nil {
 		return 0, err
@@ -95,6 +107,8 @@ func (c *Client) UpsertCheckRun(ctx context.Context, run CheckRun) (int64, error
 	return run.ID, c.updateCheckRun(ctx, run)
 }
 
+const checksWrite = "checks: write"
+
 // createCheckRun returns errAlreadyCreated, with the id, when a try without an answer turns out to have succeeded.
 func (c *Client) createCheckRun(ctx context.Context, run CheckRun) (int64, error) {
 	path, err := repositoryPath(run.Repository)
@@ -111,7 +125,10 @@ func (c *Client) createCheckRun(ctx context.Context, run CheckRun) (int64, error
 		return errAlreadyCreated
 	}
 	var created checkRunJSON
-	cl := call{method: http.MethodPost, path: path + "/check-runs", repository: run.Repository, body: run.json(), recheck: recheck}
+	cl := call{
+		method: http.MethodPost, path: path + "/check-runs", repository: run.Repository, body: run.json(), recheck: recheck,
+		permission: checksWrite, verdict: run.verdict(),
+	}
 	err = c.do(ctx, cl, &created)
 	if errors.Is(err, errAlreadyCreated) {
 		return existing, errAlreadyCreated
@@ -126,6 +143,37 @@ func (c *Client) createCheckRun(ctx context.Context, run CheckRun) (int64, error
 }
 
 func (c *Client) updateCheckRun(ctx context.Context, run CheckRun) error {
+	err := c.annotateCheckRun(ctx, run)
+	if errors.Is(err, errAlreadyAnnotated) {
+		run.Annotations = nil
+		err = c.patchCheckRun(ctx, run, nil)
+	}
+	if err != nil {
+		return fmt.Errorf("updating check run %q in %s: %w", run.Name, run.Repository, err)
+	}
+	return nil
+}
+
+// annotateCheckRun returns errAlreadyAnnotated, and writes nothing, if that would append annotations to others: to its
+// own ones, when the answer to a try was lost.
+func (c *Client) annotateCheckRun(ctx context.Context, run CheckRun) error {
+	if len(run.Annotations) == 0 {
+		return c.patchCheckRun(ctx, run, nil)
+	}
+	check := func(ctx context.Context) error {
+		there, err := c.annotated(ctx, run)
+		if err == nil && there {
+			err = errAlreadyAnnotated
+		}
+		return err
+	}
+	if err := check(ctx); err != nil {
+		return err
+	}
+	return c.patchCheckRun(ctx, run, check)
+}
+
+func (c *Client) patchCheckRun(ctx context.Context, run CheckRun, recheck func(context.Context) error) error {
 	path, err := repositoryPath(run.Repository)
 	if err != nil {
 		return err
@@ -133,19 +181,19 @@ func (c *Client) updateCheckRun(ctx context.Context, run CheckRun) error {
 	body := run.json()
 	body.HeadSHA = "" // cannot change
 	cl := call{
-		method: http.MethodPatch, path: path + "/check-runs/" + strconv.FormatInt(run.ID, 10),
-		repository: run.Repository, body: body,
+		method: http.MethodPatch, path: path + "/check-runs/" + strconv.FormatInt(run.ID, 10), repository: run.Repository, body: body,
+		recheck: recheck, permission: checksWrite, verdict: run.verdict(),
 	}
 	var updated checkRunJSON
 	err = c.do(ctx, cl, &updated)
 	if err == nil {
 		err = updated.proof()
 	}
-	if err != nil {
-		return fmt.Errorf("updating check run %q in %s: %w", run.Name, run.Repository, err)
-	}
-	return nil
+	return err
 }
+
+// verdict reports whether run says how it ended, which is worth more than all else that is shown.
+func (r CheckRun) verdict() bool { return r.Status == "completed" }
 
 // proof is an error if r, the answer to a write, is no check run: whatever stands between a client and GitHub may say
 // 200 as well, and a verdict that was never written must not count as shown.
@@ -186,7 +234,7 @@ func (c *Client) findCheckRun(ctx context.Context, run CheckRun, mine func(check
 	query := url.Values{"check_name": {run.Name}, "filter": {"all"}, "per_page": {strconv.Itoa(checkRunsPerPage)}}
 	cl := call{
 		method: http.MethodGet, path: path + "/commits/" + url.PathEscape(run.HeadSHA) + "/check-runs",
-		repository: run.Repository, query: query,
+		repository: run.Repository, query: query, permission: checksWrite,
 	}
 	for page := 1; page <= maxCheckRunPages; page++ {
 		query.Set("page", strconv.Itoa(page))
@@ -232,6 +280,9 @@ type checkRunOutput struct {
 	Title   string `json:"title"`
 	Summary string `json:"summary"`
 	Text    string `json:"text,omitempty"`
+
+	Annotations []annotationJSON `json:"annotations,omitempty"`       // in requests
+	Annotated   int              `json:"annotations_count,omitempty"` // in answers
 }
 
 type checkRunApp struct {
@@ -252,6 +303,7 @@ func (r CheckRun) json() checkRunJSON {
 		}
 		body.Output = &checkRunOutput{
 			Title: shown(title, maxTitleBytes), Summary: shown(r.Summary, maxOutputBytes), Text: shown(r.Text, maxOutputBytes),
+			Annotations: annotationsJSON(r.Annotations),
 		}
 	}
 	return body

@@ -1,10 +1,12 @@
-// Package github speaks GitHub's REST API for the rest of the product: check runs, written as a GitHub App or with a
-// workflow's token, and the two ends of a workflow's ID token (asking for one, and the keys that it is checked with).
+// Package github speaks GitHub's REST API for the rest of the product: check runs, deployments, comments on pull
+// requests and commit statuses, written as a GitHub App or with a token, what is known of pull requests, and the two
+// ends of a workflow's ID token (asking for one, and the keys that it is checked with).
 //
 // Start with [NewApp] in the cluster or [NewToken] in a workflow, then [Client.UpsertCheckRun] and
-// [Client.FindCheckRun]. Promises: one retry layer; GitHub's rate limits are obeyed and a long one is handed back as
-// [RateLimitedError]; the writes of one installation are serialised; a write that got no answer is looked up before it is done again; no
-// token is ever in an error.
+// [Client.FindCheckRun], and the other methods that begin with Upsert. Promises: one retry layer; GitHub's rate limits
+// are obeyed and a long one is handed back as [RateLimitedError]; the writes of one installation are serialised, and a
+// verdict goes before the others; a write that got no answer is looked up before it is done again; no token is ever in
+// an error.
 package github
 
 import (
@@ -44,6 +46,7 @@ type Client struct {
 	etags      etagCache
 	meter      Meter
 	mayWrite   func() error
+	user       user
 
 	// appID is the App that this client writes as; 0 means the workflow's own App (GITHUB_TOKEN).
 	appID int64
@@ -78,8 +81,9 @@ type AppConfig struct {
 	BaseURL    string // root of the REST API; default https://api.github.com
 	AppID      int64
 	PrivateKey *rsa.PrivateKey
-	// Permissions asked for in installation tokens; default checks: write, metadata: read.
-	// GitHub refuses a token (422) that asks for more than the installation granted.
+	// Permissions asked for in installation tokens; default what all methods together need: checks, deployments,
+	// pull_requests and statuses: write, metadata: read. An installation that grants less gets along with that: what it
+	// does not permit is refused with [ErrNotPermitted].
 	Permissions map[string]string
 	HTTP        *http.Client
 	Logger      *slog.Logger
@@ -112,6 +116,9 @@ type TokenConfig struct {
 	Logger  *slog.Logger
 	Now     func() time.Time
 	Pace    Pace
+	Meter   Meter // nil: nobody counts
+	// MayWrite is as in [AppConfig].
+	MayWrite func() error
 }
 
 // NewApp returns a client that acts as a GitHub App, with one installation token per account that installed it.
@@ -128,12 +135,7 @@ func NewApp(cfg AppConfig) (*Client, error) {
 	}
 	c.logger, c.now, c.pace = orDiscard(cfg.Logger), orWallClock(cfg.Now), cfg.Pace.withDefaults()
 	c.appID = cfg.AppID
-	if cfg.Meter != nil {
-		c.meter = cfg.Meter
-	}
-	if cfg.MayWrite != nil {
-		c.mayWrite = cfg.MayWrite
-	}
+	c.watched(cfg.Meter, cfg.MayWrite)
 	c.credential, err = newApp(c, cfg)
 	return c, err
 }
@@ -148,8 +150,18 @@ func NewToken(cfg TokenConfig) (*Client, error) {
 		return nil, err
 	}
 	c.logger, c.now, c.pace = orDiscard(cfg.Logger), orWallClock(cfg.Now), cfg.Pace.withDefaults()
+	c.watched(cfg.Meter, cfg.MayWrite)
 	c.credential = fixedToken(strings.TrimSpace(cfg.Token))
 	return c, nil
+}
+
+func (c *Client) watched(meter Meter, mayWrite func() error) {
+	if meter != nil {
+		c.meter = meter
+	}
+	if mayWrite != nil {
+		c.mayWrite = mayWrite
+	}
 }
 
 func newClient(baseURL string, from *http.Client) (*Client, error) {

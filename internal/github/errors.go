@@ -17,7 +17,7 @@ const maxMessageBytes = 300
 
 var (
 	errRedirect = errors.New("refusing a redirect")
-	errTooLarge = fmt.Errorf("the answer is larger than %d bytes", maxBodyBytes)
+	errTooLarge = errors.New("the answer is too large")
 
 	// secretPattern matches GitHub's tokens (classic, fine-grained and stateless, which carry a JWT) and bare JWTs.
 	// https://github.blog/engineering/platform-security/behind-githubs-new-authentication-token-formats/
@@ -76,8 +76,7 @@ func apiErrorFrom(resp *http.Response, method, path string, body []byte) *APIErr
 
 // safeMessage redacts before it shortens, so that no half of a token is left over at the cut.
 func safeMessage(s string) string {
-	s = strings.Join(strings.Fields(strings.ToValidUTF8(s, "\uFFFD")), " ")
-	return cut(secretPattern.ReplaceAllString(s, "[redacted]"), maxMessageBytes, "…")
+	return cut(secretPattern.ReplaceAllString(oneLine(s), "[redacted]"), maxMessageBytes, "…")
 }
 
 // cut shortens s to at most limit bytes, mark included, without splitting a rune.
@@ -90,6 +89,20 @@ func cut(s string, limit int, mark string) string {
 		end--
 	}
 	return s[:end] + mark
+}
+
+// oneLine is s without line breaks and with single spaces.
+func oneLine(s string) string {
+	return strings.Join(strings.Fields(strings.ToValidUTF8(s, "\uFFFD")), " ")
+}
+
+// cutRunes shortens s to at most limit characters, the ellipsis included.
+func cutRunes(s string, limit int) string {
+	runes := []rune(s)
+	if len(runes) <= limit {
+		return s
+	}
+	return string(runes[:limit-1]) + "…"
 }
 
 // withoutURL takes the address out of net/http's errors: its query can hold what a log should not.

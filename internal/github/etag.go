@@ -17,6 +17,7 @@ type etagCache struct {
 type answer struct {
 	etag string
 	body []byte
+	more bool // it is a list that goes on
 }
 
 func (c *etagCache) lookup(address string) (answer, bool) {
@@ -26,8 +27,8 @@ func (c *etagCache) lookup(address string) (answer, bool) {
 	return a, ok
 }
 
-func (c *etagCache) store(address, etag string, body []byte) {
-	if etag == "" {
+func (c *etagCache) store(address string, a answer) {
+	if a.etag == "" || len(a.body) > maxBodyBytes {
 		return
 	}
 	c.mu.Lock()
@@ -40,8 +41,8 @@ func (c *etagCache) store(address, etag string, body []byte) {
 	} else {
 		c.order = append(c.order, address)
 	}
-	c.answers[address] = answer{etag: etag, body: body}
-	c.bytes += len(body)
+	c.answers[address] = a
+	c.bytes += len(a.body)
 	for c.bytes > maxETagBytes && len(c.order) > 1 {
 		c.bytes -= len(c.answers[c.order[0]].body)
 		delete(c.answers, c.order[0])

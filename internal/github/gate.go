@@ -2,6 +2,7 @@ package github
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 )
@@ -44,38 +45,83 @@ func (g *gates[K]) of(key K) gate {
 // not hold up the others of its account: GitHub's own writes take well under a second.
 const maxHold = 2 * time.Second
 
-// writeGate serialises writes and keeps them apart.
-type writeGate struct {
-	gate
-	last *time.Time // end of the last write; guarded by gate
+// turns lets one caller in at a time: verdicts before the others, and each kind in the order they came.
+type turns struct {
+	mu      sync.Mutex
+	taken   bool
+	waiting [2][]chan struct{} // verdicts, then the others
 }
 
-func newWriteGate() writeGate { return writeGate{gate: newGate(), last: new(time.Time)} }
+func (q *turns) enter(ctx context.Context, verdict bool) error {
+	kind := 1
+	if verdict {
+		kind = 0
+	}
+	q.mu.Lock()
+	if !q.taken {
+		q.taken = true
+		q.mu.Unlock()
+		return nil
+	}
+	turn := make(chan struct{})
+	q.waiting[kind] = append(q.waiting[kind], turn)
+	q.mu.Unlock()
+	select {
+	case <-turn:
+		return nil
+	case <-ctx.Done():
+	}
+	q.mu.Lock()
+	at := slices.Index(q.waiting[kind], turn)
+	if at >= 0 {
+		q.waiting[kind] = slices.Delete(q.waiting[kind], at, at+1)
+	}
+	q.mu.Unlock()
+	if at < 0 { // its turn came at the same time: it is passed on
+		q.leave()
+	}
+	return ctx.Err()
+}
 
-// enter returns when no other write is under way and spacing has passed since the last one. The gate is held until the
-// result is called, which may be done more than once, or for maxHold.
-func (g writeGate) enter(ctx context.Context, now func() time.Time, spacing time.Duration) (leave func(), err error) {
-	if err := g.gate.enter(ctx); err != nil {
-		return nil, err
+func (q *turns) leave() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for kind := range q.waiting {
+		if len(q.waiting[kind]) > 0 {
+			close(q.waiting[kind][0])
+			q.waiting[kind] = slices.Delete(q.waiting[kind], 0, 1)
+			return
+		}
+	}
+	q.taken = false
+}
+
+// writeGate serialises writes and keeps them apart.
+type writeGate struct {
+	turns
+	last time.Time // end of the last write; guarded by turns
+}
+
+// space returns when spacing has passed since the last write.
+func (g *writeGate) space(ctx context.Context, now func() time.Time, spacing time.Duration) error {
+	if g.last.IsZero() {
+		return ctx.Err()
 	}
 	// A clock that was set back must not hold writes for longer than one spacing.
-	wait := min(spacing-now().Sub(*g.last), spacing)
-	if g.last.IsZero() {
-		wait = 0
-	}
-	if err := pause(ctx, wait); err != nil {
-		g.leave()
-		return nil, err
-	}
+	return pause(ctx, min(spacing-now().Sub(g.last), spacing))
+}
+
+// hold keeps the gate until the result is called, which may be done more than once, or for maxHold.
+func (g *writeGate) hold(now func() time.Time) (leave func()) {
 	var once sync.Once
 	end := func() {
 		once.Do(func() {
-			*g.last = now()
+			g.last = now()
 			g.leave()
 		})
 	}
 	timer := time.AfterFunc(maxHold, end)
-	return func() { timer.Stop(); end() }, nil
+	return func() { timer.Stop(); end() }
 }
 
 // pause waits for d or for the end of ctx, whichever comes first.

@@ -182,7 +182,7 @@ func TestAppTokens(t *testing.T) {
 			if got := len(f.to(http.MethodGet, installPath)); got != 1 {
 				t.Errorf("got %d installation look-ups, want 1", got)
 			}
-			if want := `{"permissions":{"checks":"write","metadata":"read"}}`; asked[0].body != want {
+			if want := `{"permissions":{"checks":"write","deployments":"write","metadata":"read","pull_requests":"write","statuses":"write"}}`; asked[0].body != want {
 				t.Errorf("got body %s, want %s", asked[0].body, want)
 			}
 			parsed, err := jwt.ParseSigned(asked[0].token, []jose.SignatureAlgorithm{jose.RS256})
@@ -328,7 +328,7 @@ func TestETagCacheStaysBounded(t *testing.T) {
 	t.Parallel()
 	var c etagCache
 	for _, address := range []string{"a", "b", "c", "d", "e", "f", "b"} {
-		c.store(address, `"x"`, bytes.Repeat([]byte("x"), 1<<20))
+		c.store(address, answer{etag: `"x"`, body: bytes.Repeat([]byte("x"), 1<<20)})
 	}
 	if c.bytes > maxETagBytes || len(c.answers) != len(c.order) {
 		t.Errorf("got %d bytes in %d answers and %d addresses, want at most %d bytes", c.bytes, len(c.answers), len(c.order), maxETagBytes)

@@ -19,9 +19,13 @@ const ownLane = 0
 // as a client of one installation alone would.
 //
 // https://docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-rest-api
+//
+// It asks for no more than 80 creating requests a minute and 500 an hour, too: the second between writes keeps the
+// first, budget the other.
 type lane struct {
 	writes writeGate
 	limit  rateLimit
+	budget budget
 
 	secondary time.Time // until when a secondary limit holds; guarded by lanes.mu
 }
@@ -45,7 +49,7 @@ func (l *lanes) of(installation int64) *lane {
 		l.all = map[int64]*lane{}
 	}
 	if l.all[installation] == nil {
-		l.all[installation] = &lane{writes: newWriteGate()}
+		l.all[installation] = &lane{}
 	}
 	return l.all[installation]
 }
@@ -72,11 +76,20 @@ func (l *lanes) observe(mine *lane, resp *http.Response, now time.Time) (wait ti
 	return wait, limited
 }
 
-// enter returns when t may be sent: no rate limit holds, and a write has its turn. A wait that is too long is handed
-// back as [RateLimitedError].
+// blocked is how long t may not be sent, by what GitHub said or wants.
+func (t *tries) blocked(now time.Time) time.Duration {
+	wait := t.client.lanes.blocked(t.lane, now)
+	if t.creates {
+		wait = max(wait, t.lane.budget.remaining(now, t.verdict))
+	}
+	return wait
+}
+
+// enter returns when t may be sent: no rate limit holds, the hour's budget has room, and a write has its turn. A wait
+// that is too long is handed back as [RateLimitedError].
 func (t *tries) enter(ctx context.Context) error {
 	for {
-		if blocked := t.client.lanes.blocked(t.lane, t.client.now()); blocked > 0 {
+		if blocked := t.blocked(t.client.now()); blocked > 0 {
 			if t.waited+blocked > t.client.pace.MaxWait {
 				return &RateLimitedError{RetryAfter: blocked}
 			}
@@ -88,18 +101,31 @@ func (t *tries) enter(ctx context.Context) error {
 		if !t.write {
 			return ctx.Err()
 		}
-		leave, err := t.lane.writes.enter(ctx, t.client.now, t.client.pace.WriteSpacing)
-		if err != nil {
+		if ready, err := t.turn(ctx); ready || err != nil {
 			return err
 		}
-		if err := t.client.mayWrite(); err != nil {
-			leave()
-			return err
-		}
-		if t.client.lanes.blocked(t.lane, t.client.now()) == 0 { // it may have come while this one waited
-			t.leave = leave
-			return nil
-		}
-		leave()
 	}
+}
+
+// turn waits for a write's turn, which is given up if a limit has come meanwhile.
+func (t *tries) turn(ctx context.Context) (ready bool, err error) {
+	gate, now := &t.lane.writes, t.client.now
+	if err := gate.enter(ctx, t.verdict); err != nil {
+		return false, err
+	}
+	if t.blocked(now()) == 0 {
+		err = gate.space(ctx, now, t.client.pace.WriteSpacing)
+	}
+	if err == nil {
+		err = t.client.mayWrite()
+	}
+	if err != nil || t.blocked(now()) > 0 {
+		gate.turns.leave()
+		return false, err
+	}
+	if t.creates {
+		t.lane.budget.spend(now())
+	}
+	t.leave = gate.hold(now)
+	return true, nil
 }

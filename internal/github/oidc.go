@@ -76,6 +76,6 @@ func fetch(ctx context.Context, client *http.Client, address string, header http
 		return nil, 0, withoutURL(err)
 	}
 	defer resp.Body.Close() //nolint:errcheck // read to its end or given up: nothing is left to lose
-	body, err := readCapped(resp.Body)
+	body, err := readCapped(resp.Body, maxBodyBytes)
 	return body, resp.StatusCode, err
 }

@@ -39,9 +39,18 @@ type call struct {
 	bearer     string // an App's JWT: not renewed, and not a write in GitHub's sense
 	body       any    // sent as JSON unless nil
 	recheck    func(context.Context) error
+
+	permission string                       // what it needs, for who may grant it
+	verdict    bool                         // a write that goes before others
+	maxBytes   int64                        // of the answer; 0 means maxBodyBytes
+	slim       func([]byte) ([]byte, error) // what of an answer is decoded and remembered; nil: all
+	more       *bool                        // set to whether GitHub says that a list goes on; a full page may be news to it
 }
 
 func (cl call) write() bool { return cl.method != http.MethodGet && cl.bearer == "" }
+
+// creates reports whether cl makes something new, which GitHub limits by the hour; an update does not.
+func (cl call) creates() bool { return cl.method == http.MethodPost && cl.write() }
 
 // do sends cl and decodes the answer into out. A rejected token is renewed once.
 func (c *Client) do(ctx context.Context, cl call, out any) error {
@@ -55,17 +64,20 @@ func (c *Client) do(ctx context.Context, cl call, out any) error {
 		}
 		body, err := c.send(ctx, cl, token, c.lanes.of(installation))
 		if err == nil {
-			return decode(cl, body, out)
+			return decode(cl, body.body, body.more, out)
 		}
 		refused, ok := errors.AsType[*APIError](err)
 		unauthorized := ok && refused.Status == http.StatusUnauthorized && cl.bearer == ""
 		if !unauthorized || !c.credential.rejected(cl.repository, token) || renewed {
-			return err
+			return cl.named(err)
 		}
 	}
 }
 
-func decode(cl call, body []byte, out any) error {
+func decode(cl call, body []byte, more bool, out any) error {
+	if cl.more != nil {
+		*cl.more = more
+	}
 	if out == nil {
 		return nil
 	}
@@ -75,23 +87,23 @@ func decode(cl call, body []byte, out any) error {
 	return nil
 }
 
-// send waits for its turn in the lane, sends cl with its retries, and returns the body of a 2xx answer.
-func (c *Client) send(ctx context.Context, cl call, token string, in *lane) ([]byte, error) {
-	t := &tries{client: c, lane: in, write: cl.write(), recheck: cl.recheck}
+// send waits for its turn in the lane, sends cl with its retries, and returns a 2xx answer.
+func (c *Client) send(ctx context.Context, cl call, token string, in *lane) (answer, error) {
+	t := &tries{client: c, lane: in, write: cl.write(), creates: cl.creates(), verdict: cl.verdict, recheck: cl.recheck}
 	if err := t.enter(ctx); err != nil {
 		if limited, ok := errors.AsType[*RateLimitedError](err); ok {
-			return nil, limited
+			return answer{}, limited
 		}
-		return nil, fmt.Errorf("%s %s: waiting for its turn: %w", cl.method, cl.path, err)
+		return answer{}, fmt.Errorf("%s %s: waiting for its turn: %w", cl.method, cl.path, err)
 	}
 	defer t.done()
 	return c.exchange(ctx, cl, token, t)
 }
 
-func (c *Client) exchange(ctx context.Context, cl call, token string, t *tries) ([]byte, error) {
+func (c *Client) exchange(ctx context.Context, cl call, token string, t *tries) (answer, error) {
 	req, err := c.request(ctx, cl, token)
 	if err != nil {
-		return nil, err
+		return answer{}, err
 	}
 	address := req.URL.String()
 	cached, known := c.etags.lookup(address)
@@ -101,26 +113,40 @@ func (c *Client) exchange(ctx context.Context, cl call, token string, t *tries) 
 	started := c.now()
 	resp, err := t.retrying().Do(req)
 	if err != nil {
-		return nil, fmt.Errorf("%s %s: %w", cl.method, cl.path, withoutURL(err))
+		return answer{}, fmt.Errorf("%s %s: %w", cl.method, cl.path, withoutURL(err))
 	}
 	defer resp.Body.Close() //nolint:errcheck // read to its end or given up: nothing is left to lose
 	c.logger.Debug("github answered", "phase", cl.method+" "+cl.path, "reason", resp.Status, "duration", c.now().Sub(started))
-	body, err := readCapped(resp.Body)
+	body, err := readCapped(resp.Body, cl.maxBytes)
 	if err != nil {
-		return nil, fmt.Errorf("%s %s: reading the answer: %w", cl.method, cl.path, err)
+		return answer{}, fmt.Errorf("%s %s: reading the answer: %w", cl.method, cl.path, err)
 	}
 	switch {
 	case t.limited > 0:
-		return nil, &RateLimitedError{RetryAfter: t.limited}
+		return answer{}, &RateLimitedError{RetryAfter: t.limited}
 	case resp.StatusCode == http.StatusNotModified && known:
-		return cached.body, nil
+		// The last full page stays as it is when another one comes after it.
+		cached.more = cached.more || hasNext(resp.Header)
+		return cached, nil
 	case resp.StatusCode < 200 || resp.StatusCode > 299:
-		return nil, apiErrorFrom(resp, cl.method, cl.path, body)
+		return answer{}, apiErrorFrom(resp, cl.method, cl.path, body)
 	}
+	if cl.slim != nil {
+		if body, err = cl.slim(body); err != nil {
+			return answer{}, fmt.Errorf("decoding the answer to %s %s: %w", cl.method, cl.path, err)
+		}
+	}
+	got := answer{etag: resp.Header.Get("Etag"), body: body, more: hasNext(resp.Header)}
 	if cl.method == http.MethodGet {
-		c.etags.store(address, resp.Header.Get("Etag"), body)
+		c.etags.store(address, got)
 	}
-	return body, nil
+	return got, nil
+}
+
+// hasNext reports whether a list goes on. A page may be shorter than asked for and not the last.
+// https://docs.github.com/en/rest/using-the-rest-api/using-pagination-in-the-rest-api
+func hasNext(h http.Header) bool {
+	return strings.Contains(strings.Join(h.Values("Link"), ","), `rel="next"`)
 }
 
 func (c *Client) request(ctx context.Context, cl call, token string) (*retryablehttp.Request, error) {
@@ -163,13 +189,16 @@ func repositoryPath(repository string) (string, error) {
 	return "/repos/" + url.PathEscape(owner) + "/" + url.PathEscape(name), nil
 }
 
-// readCapped reads all of r, which may be at most maxBodyBytes long.
-func readCapped(r io.Reader) ([]byte, error) {
-	body, err := io.ReadAll(io.LimitReader(r, maxBodyBytes+1))
+// readCapped reads all of r, which may be at most limit bytes long; 0 means maxBodyBytes.
+func readCapped(r io.Reader, limit int64) ([]byte, error) {
+	if limit == 0 {
+		limit = maxBodyBytes
+	}
+	body, err := io.ReadAll(io.LimitReader(r, limit+1))
 	if err != nil {
 		return nil, err
 	}
-	if len(body) > maxBodyBytes {
+	if int64(len(body)) > limit {
 		return nil, errTooLarge
 	}
 	return body, nil

@@ -1,6 +1,7 @@
 package oci
 
 import (
+	"slices"
 	"strings"
 	"time"
 )
@@ -32,6 +33,18 @@ func ParseTag(tag string) (environment string, issuedAt time.Time, digestPrefix 
 		return "", time.Time{}, "", false
 	}
 	return environment, issuedAt, digestPrefix, true
+}
+
+// TagsOf returns those of tags that Tag made for the environment, the newest first.
+func TagsOf(environment string, tags []string) []string {
+	var own []string
+	for _, tag := range tags {
+		if of, _, _, ok := ParseTag(tag); ok && of == environment {
+			own = append(own, tag)
+		}
+	}
+	slices.SortFunc(own, func(a, b string) int { return strings.Compare(b, a) }) // the time sorts as text
+	return own
 }
 
 func isLabel(text string) bool {

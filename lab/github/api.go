@@ -16,7 +16,8 @@ type apiRequest struct {
 	http   *http.Request
 	params map[string]string
 	body   []byte
-	caller *token // nil for a request signed by the App itself
+	caller *token   // nil for a request signed by the App itself
+	app    *madeApp // nil for a request with a token
 }
 
 // reply is an answer before it is checked against the description.
@@ -36,20 +37,38 @@ func fail(status int, message string) reply {
 type operation struct {
 	serve      func(*Server, *apiRequest) reply
 	asApp      bool   // the caller is the App itself, by JWT
-	permission string // "checks:write" …; empty: any valid token
+	public     bool   // the caller need not say who it is
+	permission string // "checks:write" …, "|" between those of which one is enough; empty: any valid token
 }
 
 func operations() map[string]operation {
 	return map[string]operation{
-		"GET /repos/{owner}/{repo}/installation":                  {serve: (*Server).getInstallation, asApp: true},
-		"POST /app/installations/{installation_id}/access_tokens": {serve: (*Server).createToken, asApp: true},
-		"GET /repos/{owner}/{repo}":                               {serve: (*Server).getRepository, permission: "metadata:read"},
-		"GET /rate_limit":                                         {serve: (*Server).getRateLimit},
-		"POST /repos/{owner}/{repo}/check-runs":                   {serve: (*Server).createCheckRun, permission: "checks:write"},
-		"PATCH /repos/{owner}/{repo}/check-runs/{check_run_id}":   {serve: (*Server).updateCheckRun, permission: "checks:write"},
-		"GET /repos/{owner}/{repo}/check-runs/{check_run_id}":     {serve: (*Server).getCheckRun, permission: "checks:read"},
-		"GET /repos/{owner}/{repo}/commits/{ref}/check-runs":      {serve: (*Server).listCheckRuns, permission: "checks:read"},
-		"POST /repos/{owner}/{repo}/statuses/{sha}":               {serve: (*Server).createStatus, permission: "statuses:write"},
+		"GET /repos/{owner}/{repo}/installation":                          {serve: (*Server).getInstallation, asApp: true},
+		"POST /app/installations/{installation_id}/access_tokens":         {serve: (*Server).createToken, asApp: true},
+		"POST /app-manifests/{code}/conversions":                          {serve: (*Server).convertManifest, public: true},
+		"GET /repos/{owner}/{repo}":                                       {serve: (*Server).getRepository, permission: "metadata:read"},
+		"GET /rate_limit":                                                 {serve: (*Server).getRateLimit},
+		"GET /user":                                                       {serve: (*Server).getUser},
+		"POST /repos/{owner}/{repo}/check-runs":                           {serve: (*Server).createCheckRun, permission: "checks:write"},
+		"PATCH /repos/{owner}/{repo}/check-runs/{check_run_id}":           {serve: (*Server).updateCheckRun, permission: "checks:write"},
+		"GET /repos/{owner}/{repo}/check-runs/{check_run_id}":             {serve: (*Server).getCheckRun, permission: "checks:read"},
+		"GET /repos/{owner}/{repo}/commits/{ref}/check-runs":              {serve: (*Server).listCheckRuns, permission: "checks:read"},
+		"POST /repos/{owner}/{repo}/statuses/{sha}":                       {serve: (*Server).createStatus, permission: "statuses:write"},
+		"GET /repos/{owner}/{repo}/commits/{ref}/status":                  {serve: (*Server).combinedStatus, permission: "statuses:read"},
+		"GET /repos/{owner}/{repo}/commits/{ref}/statuses":                {serve: (*Server).listStatuses, permission: "statuses:read"},
+		"POST /repos/{owner}/{repo}/deployments":                          {serve: (*Server).createDeployment, permission: "deployments:write"},
+		"GET /repos/{owner}/{repo}/deployments":                           {serve: (*Server).listDeployments, permission: "deployments:read"},
+		"GET /repos/{owner}/{repo}/deployments/{deployment_id}":           {serve: (*Server).getDeployment, permission: "deployments:read"},
+		"POST /repos/{owner}/{repo}/deployments/{deployment_id}/statuses": {serve: (*Server).createDeploymentStatus, permission: "deployments:write"},
+		"GET /repos/{owner}/{repo}/deployments/{deployment_id}/statuses":  {serve: (*Server).listDeploymentStatuses, permission: "deployments:read"},
+		"GET /repos/{owner}/{repo}/pulls":                                 {serve: (*Server).listPulls, permission: "pull_requests:read"},
+		"GET /repos/{owner}/{repo}/pulls/{pull_number}":                   {serve: (*Server).getPull, permission: "pull_requests:read"},
+		"GET /repos/{owner}/{repo}/commits/{commit_sha}/pulls":            {serve: (*Server).listPullsOfCommit, permission: "pull_requests:read|contents:read"},
+		"POST /repos/{owner}/{repo}/issues/{issue_number}/comments":       {serve: (*Server).createComment, permission: "pull_requests:write|issues:write"},
+		"GET /repos/{owner}/{repo}/issues/{issue_number}/comments":        {serve: (*Server).listComments, permission: "pull_requests:read|issues:read"},
+		"GET /repos/{owner}/{repo}/issues/comments/{comment_id}":          {serve: (*Server).getComment, permission: "pull_requests:read|issues:read"},
+		"PATCH /repos/{owner}/{repo}/issues/comments/{comment_id}":        {serve: (*Server).updateComment, permission: "pull_requests:write|issues:write"},
+		"DELETE /repos/{owner}/{repo}/issues/comments/{comment_id}":       {serve: (*Server).deleteComment, permission: "pull_requests:write|issues:write"},
 	}
 }
 
@@ -110,6 +129,9 @@ func (s *Server) answer(r *http.Request) (int, http.Header, []byte) {
 }
 
 func encoded(rep reply) (int, http.Header, []byte) {
+	if rep.status == http.StatusNoContent {
+		return rep.status, http.Header{}, nil
+	}
 	body, err := json.Marshal(rep.body)
 	if err != nil {
 		return http.StatusInternalServerError, http.Header{}, []byte(`{"message":"encoding the answer"}`)
@@ -131,10 +153,15 @@ func (s *Server) serve(r *http.Request, x *exchange) reply {
 	defer s.mu.Unlock()
 	req := &apiRequest{http: r, params: x.params, body: x.body}
 	bearer := bearerOf(r)
+	if op.public {
+		return op.serve(s, req)
+	}
 	if op.asApp {
-		if err := s.verifyAppJWT(bearer); err != nil {
+		app, err := s.verifyAppJWT(bearer)
+		if err != nil {
 			return fail(http.StatusUnauthorized, err.Error())
 		}
+		req.app = app
 		return op.serve(s, req)
 	}
 	caller, ok := s.state.Tokens[bearer]
@@ -149,11 +176,25 @@ func (s *Server) serve(r *http.Request, x *exchange) reply {
 		return fail(http.StatusNotFound, "Not Found")
 	}
 	if !caller.may(op.permission) {
-		return fail(http.StatusForbidden, "Resource not accessible by integration")
+		return notAccessible(caller, op.permission)
 	}
 	rep := op.serve(s, req)
 	if r.Method != http.MethodGet && rep.status < http.StatusBadRequest {
 		s.saver.changed()
+	}
+	return rep
+}
+
+// notAccessible names the permissions in a header, as GitHub does.
+func notAccessible(caller *token, permission string) reply {
+	by := "integration"
+	if caller.User != nil {
+		by = "personal access token"
+	}
+	rep := fail(http.StatusForbidden, "Resource not accessible by "+by)
+	if permission != "" {
+		accepted := strings.NewReplacer(":", "=", "|", "; ").Replace(permission)
+		rep.header = http.Header{"X-Accepted-Github-Permissions": {accepted}}
 	}
 	return rep
 }
@@ -168,15 +209,26 @@ func bearerOf(r *http.Request) string {
 
 // may says whether the token has a permission like "checks:read"; write includes read.
 func (t *token) may(permission string) bool {
-	name, level, _ := strings.Cut(permission, ":")
-	granted := t.Permissions[name]
-	return permission == "" || name == "metadata" || granted == level || granted == "write"
+	for one := range strings.SplitSeq(permission, "|") {
+		name, level, _ := strings.Cut(one, ":")
+		granted := t.Permissions[name]
+		if one == "" || name == "metadata" || granted == level || granted == "write" {
+			return true
+		}
+	}
+	return false
 }
 
 func (s *Server) mayReach(t *token, owner, name string) bool {
 	repo := s.state.repository(owner, name)
-	if repo == nil || (t.Installation != 0 && repo.Installation != t.Installation) {
+	if repo == nil {
 		return false
+	}
+	if t.Installation != 0 {
+		app := s.app(strconv.FormatInt(t.AppID, 10))
+		if app == nil || app.installation(repo) != t.Installation {
+			return false
+		}
 	}
 	if len(t.Repositories) == 0 {
 		return true

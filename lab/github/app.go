@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"strconv"
 	"strings"
@@ -23,55 +24,67 @@ const (
 	classicTokenChars = 36 // after ghs_
 )
 
-// granted is what the App's installations allow.
-func granted() map[string]string {
+// granted is what the installations of the lab's App allow, unless /_lab/app says otherwise.
+func (s *Server) granted() map[string]string {
+	if s.state.Granted != nil {
+		return s.state.Granted
+	}
 	return map[string]string{
 		"checks": "write", "contents": "read", "deployments": "write", "metadata": "read",
 		"pull_requests": "write", "statuses": "write",
 	}
 }
 
-// verifyAppJWT applies GitHub's rules for an App's own requests.
-func (s *Server) verifyAppJWT(bearer string) error {
+// verifyAppJWT applies GitHub's rules for an App's own requests, and returns the App.
+func (s *Server) verifyAppJWT(bearer string) (*madeApp, error) {
 	const undecodable = "A JSON web token could not be decoded"
 	parsed, err := jwt.ParseSigned(bearer, []jose.SignatureAlgorithm{jose.RS256})
 	if err != nil {
 		//lint:ignore ST1005 GitHub's own words
-		return errors.New(undecodable) //nolint:staticcheck // GitHub's own words
+		return nil, errors.New(undecodable) //nolint:staticcheck // GitHub's own words
 	}
 	var claims struct {
 		Issuer   json.RawMessage  `json:"iss"`
 		IssuedAt *jwt.NumericDate `json:"iat"`
 		Expiry   *jwt.NumericDate `json:"exp"`
 	}
-	if err := parsed.Claims(&s.appKey.PublicKey, &claims); err != nil {
+	if err := parsed.UnsafeClaimsWithoutVerification(&claims); err != nil {
 		//lint:ignore ST1005 GitHub's own words
-		return errors.New(undecodable) //nolint:staticcheck // GitHub's own words
+		return nil, errors.New(undecodable) //nolint:staticcheck // GitHub's own words
+	}
+	app := s.app(strings.Trim(string(claims.Issuer), `"`))
+	if app == nil {
+		return nil, errors.New("'Issuer' claim ('iss') must be the id of the GitHub App")
+	}
+	key, err := app.key()
+	if err == nil {
+		err = parsed.Claims(&key.PublicKey, &claims)
 	}
 	now := s.now()
 	switch {
-	case strings.Trim(string(claims.Issuer), `"`) != strconv.Itoa(AppID):
-		return errors.New("'Issuer' claim ('iss') must be the id of the GitHub App")
+	case err != nil:
+		//lint:ignore ST1005 GitHub's own words
+		return nil, errors.New(undecodable) //nolint:staticcheck // GitHub's own words
 	case claims.IssuedAt == nil || claims.IssuedAt.Time().After(now.Add(clockTolerance)):
-		return errors.New("'Issued at' claim ('iat') must be an Integer representing the time that the assertion was issued")
+		return nil, errors.New("'Issued at' claim ('iat') must be an Integer representing the time that the assertion was issued")
 	case claims.Expiry == nil || claims.Expiry.Time().Before(now):
-		return errors.New("'Expiration time' claim ('exp') must be a numeric value representing the future time at which the assertion expires")
+		return nil, errors.New("'Expiration time' claim ('exp') must be a numeric value representing the future time at which the assertion expires")
 	case claims.Expiry.Time().Sub(now) > maxJWTLifetime+clockTolerance:
-		return errors.New("'Expiration time' claim ('exp') is too far in the future")
+		return nil, errors.New("'Expiration time' claim ('exp') is too far in the future")
 	}
-	return nil
+	return app, nil
 }
 
 func (s *Server) getInstallation(req *apiRequest) reply {
 	repo := s.state.repository(req.params["owner"], req.params["repo"])
-	if repo == nil {
+	if repo == nil || req.app.installation(repo) == 0 {
 		return fail(http.StatusNotFound, "Not Found")
 	}
-	id := strconv.FormatInt(repo.Installation, 10)
+	id := strconv.FormatInt(req.app.installation(repo), 10)
 	return reply{status: http.StatusOK, body: map[string]any{
-		"id": repo.Installation, "app_id": AppID, "app_slug": AppSlug, "client_id": "Iv1.lab",
+		"id": req.app.installation(repo), "app_id": req.app.ID, "app_slug": req.app.Slug, "client_id": req.app.ClientID,
 		"account": s.account(repo.Owner, repo.OwnerID), "target_id": repo.OwnerID, "target_type": "Organization",
-		"repository_selection": "all", "permissions": granted(), "events": []string{},
+		"repository_selection": "all", "permissions": req.app.Permissions, "events": []string{},
 		"access_tokens_url": s.base + "/app/installations/" + id + "/access_tokens",
 		"repositories_url":  s.base + "/installation/repositories",
 		"html_url":          s.base + "/organizations/" + repo.Owner + "/settings/installations/" + id,
@@ -93,17 +106,17 @@ func (s *Server) createToken(req *apiRequest) reply {
 	if len(req.body) > 0 && json.Unmarshal(req.body, &ask) != nil {
 		return fail(http.StatusBadRequest, "Problems parsing JSON")
 	}
-	chosen, all, ok := s.chosen(installation, ask.Repositories, ask.RepositoryIDs)
+	chosen, all, ok := s.chosen(req.app, installation, ask.Repositories, ask.RepositoryIDs)
 	if !ok {
 		return fail(http.StatusUnprocessableEntity, "There is at least one repository that does not exist or is not accessible to the parent installation.")
 	}
 	if len(all) == 0 {
 		return fail(http.StatusNotFound, "Not Found")
 	}
-	permissions := granted()
+	permissions := maps.Clone(req.app.Permissions)
 	if ask.Permissions != nil {
 		for name, level := range ask.Permissions {
-			if have := granted()[name]; have != level && have != "write" {
+			if have := req.app.Permissions[name]; have != level && have != "write" {
 				return fail(http.StatusUnprocessableEntity, "The permissions requested are not granted to this installation.")
 			}
 		}
@@ -111,7 +124,7 @@ func (s *Server) createToken(req *apiRequest) reply {
 		permissions["metadata"] = "read"
 	}
 	made := &token{
-		Value: s.tokenValue(), AppID: AppID, AppSlug: AppSlug, Installation: installation,
+		Value: s.tokenValue(req.app.ID), AppID: req.app.ID, AppSlug: req.app.Slug, Installation: installation,
 		Permissions: permissions, ExpiresAt: s.now().Add(tokenLifetime).Truncate(time.Second),
 	}
 	body := map[string]any{
@@ -132,10 +145,10 @@ func (s *Server) createToken(req *apiRequest) reply {
 }
 
 // chosen returns the named repositories of an installation and all that it has; ok is false if one is not there.
-func (s *Server) chosen(installation int64, names []string, ids []int64) (chosen, all []*repository, ok bool) {
+func (s *Server) chosen(app *madeApp, installation int64, names []string, ids []int64) (chosen, all []*repository, ok bool) {
 	wanted := len(names) + len(ids)
 	for _, repo := range s.state.Repositories {
-		if repo.Installation != installation {
+		if app.installation(repo) != installation {
 			continue
 		}
 		all = append(all, repo)
@@ -162,7 +175,7 @@ func (s *Server) dropExpiredTokens() {
 }
 
 // tokenValue alternates between GitHub's two forms: 40 characters, and since 2026 a long one that holds a JWT.
-func (s *Server) tokenValue() string {
+func (s *Server) tokenValue(app int64) string {
 	s.issued++
 	if s.issued%2 == 1 {
 		return "ghs_" + randomText(classicTokenChars)
@@ -176,7 +189,7 @@ func (s *Server) tokenValue() string {
 	}
 	header := part(map[string]string{"alg": "ES256", "typ": "JWT", "kid": "lab"})
 	claims := part(map[string]any{"iss": "github.com", "jti": randomText(32), "exp": s.now().Add(tokenLifetime).Unix()})
-	return fmt.Sprintf("ghs_%d_%s.%s.%s", AppID, header, claims, randomText(342))
+	return fmt.Sprintf("ghs_%d_%s.%s.%s", app, header, claims, randomText(342))
 }
 
 // randomHex returns n hexadecimal digits.

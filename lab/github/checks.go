@@ -163,7 +163,7 @@ func (s *Server) listCheckRuns(req *apiRequest) reply {
 		seen[key] = true
 		found = append(found, run)
 	}
-	page, header := s.paged(req.http, found)
+	page, header := paged(s, req.http, found)
 	shapes := []any{}
 	for _, run := range page {
 		shapes = append(shapes, s.checkRunShape(run))
@@ -173,21 +173,11 @@ func (s *Server) listCheckRuns(req *apiRequest) reply {
 
 // resolve turns a branch, "heads/…" included, into the commit of its last workflow run.
 func (s *Server) resolve(req *apiRequest) string {
-	ref := req.params["ref"]
-	if shaPattern.MatchString(ref) {
-		return ref
-	}
-	for _, run := range slices.Backward(s.state.Runs) {
-		branch := strings.TrimPrefix(run.Ref, "refs/heads/")
-		if strings.EqualFold(run.Repository, req.params["owner"]+"/"+req.params["repo"]) && branch == strings.TrimPrefix(ref, "heads/") {
-			return run.SHA
-		}
-	}
-	return ""
+	return s.commitOf(req.params["owner"]+"/"+req.params["repo"], req.params["ref"])
 }
 
 // paged cuts one page out of found and links to the next.
-func (s *Server) paged(r *http.Request, found []*checkRun) ([]*checkRun, http.Header) {
+func paged[T any](s *Server, r *http.Request, found []T) ([]T, http.Header) {
 	query := r.URL.Query()
 	number := func(name string, fallback int) int {
 		if n, err := strconv.Atoi(query.Get(name)); err == nil && n > 0 {
@@ -204,6 +194,16 @@ func (s *Server) paged(r *http.Request, found []*checkRun) ([]*checkRun, http.He
 		header.Set("Link", fmt.Sprintf(`<%s%s?%s>; rel="next"`, s.base, r.URL.Path, query.Encode()))
 	}
 	return found[start:end], header
+}
+
+// listed answers one page of found.
+func listed[T any](s *Server, req *apiRequest, found []T, shape func(T) map[string]any) reply {
+	page, header := paged(s, req.http, found)
+	shapes := []any{}
+	for _, one := range page {
+		shapes = append(shapes, shape(one))
+	}
+	return reply{status: http.StatusOK, header: header, body: shapes}
 }
 
 func (s *Server) checkRunShape(run *checkRun) map[string]any {

@@ -147,15 +147,23 @@ func (c *contract) response(ctx context.Context, x *exchange, status int, header
 }
 
 func (c *contract) errorShape(status int, body []byte) error {
-	name := "basic-error"
+	names := []string{"basic-error"}
 	if status == http.StatusUnprocessableEntity {
-		name = "validation-error-simple"
+		names = []string{"validation-error-simple", "validation-error"}
 	}
 	var value any
 	if err := json.Unmarshal(body, &value); err != nil {
 		return fmt.Errorf("an error that is not JSON: %w", err)
 	}
-	return c.doc.Components.Schemas[name].Value.VisitJSON(value)
+	var all []error
+	for _, name := range names {
+		err := c.doc.Components.Schemas[name].Value.VisitJSON(value)
+		if err == nil {
+			return nil
+		}
+		all = append(all, err)
+	}
+	return errors.Join(all...)
 }
 
 func (s *Server) violate(r *http.Request, side string, err error) string {

@@ -32,19 +32,31 @@ const (
 // description does not tie to every operation.
 func describedPaths() []string {
 	return []string{
+		"/app-manifests/{code}/conversions",
 		"/app/installations/{installation_id}/access_tokens",
 		"/rate_limit",
 		"/repos/{owner}/{repo}",
 		"/repos/{owner}/{repo}/check-runs",
 		"/repos/{owner}/{repo}/check-runs/{check_run_id}",
+		"/repos/{owner}/{repo}/commits/{commit_sha}/pulls",
 		"/repos/{owner}/{repo}/commits/{ref}/check-runs",
+		"/repos/{owner}/{repo}/commits/{ref}/status",
+		"/repos/{owner}/{repo}/commits/{ref}/statuses",
+		"/repos/{owner}/{repo}/deployments",
+		"/repos/{owner}/{repo}/deployments/{deployment_id}",
+		"/repos/{owner}/{repo}/deployments/{deployment_id}/statuses",
 		"/repos/{owner}/{repo}/installation",
+		"/repos/{owner}/{repo}/issues/comments/{comment_id}",
+		"/repos/{owner}/{repo}/issues/{issue_number}/comments",
+		"/repos/{owner}/{repo}/pulls",
+		"/repos/{owner}/{repo}/pulls/{pull_number}",
 		"/repos/{owner}/{repo}/statuses/{sha}",
+		"/user",
 	}
 }
 
 func describedSchemas() []string {
-	return []string{"app-permissions", "basic-error", "validation-error-simple"}
+	return []string{"app-permissions", "basic-error", "validation-error", "validation-error-simple"}
 }
 
 // Description returns the needed part of GitHub's own OpenAPI description. It is taken from GitHub's npm package on

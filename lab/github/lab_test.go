@@ -135,6 +135,14 @@ func (st *stand) run(body string) map[string]string {
 	return answer.Env
 }
 
+// token makes a personal access token.
+func (st *stand) token(body string) string {
+	st.Helper()
+	var answer struct{ Token string }
+	st.lab("POST", "/_lab/tokens", body, &answer)
+	return answer.Token
+}
+
 func (st *stand) noViolations() {
 	st.Helper()
 	var list []Violation

@@ -1,46 +1,10 @@
 package github
 
 import (
-	"encoding/json"
 	"net/http"
 	"strconv"
 	"strings"
-	"time"
 )
-
-// commitStatus is one status of a commit.
-type commitStatus struct {
-	ID          int64     `json:"id"`
-	Repository  string    `json:"repository"`
-	SHA         string    `json:"sha"`
-	State       string    `json:"state"`
-	Context     string    `json:"context"`
-	Description string    `json:"description"`
-	TargetURL   string    `json:"target_url"`
-	CreatedAt   time.Time `json:"created_at"`
-}
-
-func (s *Server) createStatus(req *apiRequest) reply {
-	status := &commitStatus{Context: "default"}
-	if err := json.Unmarshal(req.body, status); err != nil {
-		return fail(http.StatusBadRequest, "Problems parsing JSON")
-	}
-	if !shaPattern.MatchString(req.params["sha"]) {
-		return fail(http.StatusUnprocessableEntity, "No commit found for SHA: "+req.params["sha"])
-	}
-	repo := s.state.repository(req.params["owner"], req.params["repo"])
-	status.ID, status.Repository, status.SHA = s.state.id(), repo.fullName(), req.params["sha"]
-	status.CreatedAt = s.now()
-	s.state.Statuses = append(s.state.Statuses, status)
-	id := strconv.FormatInt(status.ID, 10)
-	return reply{status: http.StatusCreated, body: map[string]any{
-		"id": status.ID, "node_id": "ST_" + id, "url": s.base + "/repos/" + status.Repository + "/statuses/" + status.SHA,
-		"avatar_url": s.base + "/avatars/" + req.caller.AppSlug, "state": status.State, "context": status.Context,
-		"description": text(status.Description), "target_url": text(status.TargetURL),
-		"created_at": timestamp(status.CreatedAt), "updated_at": timestamp(status.CreatedAt),
-		"creator": s.account(req.caller.AppSlug+"[bot]", req.caller.AppID),
-	}}
-}
 
 func (s *Server) getRepository(req *apiRequest) reply {
 	repo := s.state.repository(req.params["owner"], req.params["repo"])
@@ -108,7 +72,7 @@ func (s *Server) appShape(id int64, slug string) map[string]any {
 	return map[string]any{
 		"id": id, "slug": slug, "node_id": "A_" + strconv.FormatInt(id, 10), "owner": s.account(slug, id),
 		"name": slug, "description": nil, "external_url": s.base, "html_url": s.base + "/apps/" + slug,
-		"created_at": made, "updated_at": made, "permissions": granted(), "events": []string{},
+		"created_at": made, "updated_at": made, "permissions": s.permissionsOf(id), "events": []string{},
 	}
 }
 

@@ -3,9 +3,9 @@ package github
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
-	"path"
 	"strconv"
 	"strings"
 	"time"
@@ -37,6 +37,8 @@ type workflowRun struct {
 	IDTokenPermission *bool             `json:"idTokenPermission"` // true unless said
 	Permissions       map[string]string `json:"permissions"`       // of GITHUB_TOKEN; what the example workflow asks for unless said
 
+	pullChange // what the event is about, for pull_request and pull_request_target
+
 	Bearer    string    `json:"bearer"` // for ID tokens; made here
 	CreatedAt time.Time `json:"createdAt"`
 }
@@ -50,10 +52,14 @@ func (s *Server) registerRun(w http.ResponseWriter, r *http.Request) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	err := run.repeat(s.state.attempts(run.RunID))
+	attempts := s.state.attempts(run.RunID)
+	err := run.repeat(attempts)
 	var repo *repository
 	if err == nil {
 		repo, err = s.placeOf(run)
+	}
+	if err == nil && len(attempts) == 0 {
+		err = s.pullOf(run, repo)
 	}
 	if err != nil {
 		s.refuse(w, http.StatusUnprocessableEntity, err.Error())
@@ -148,7 +154,10 @@ func (run *workflowRun) repeat(attempts []*workflowRun) error {
 	if run.RunNumber != 0 && run.RunNumber != first.RunNumber {
 		return fmt.Errorf("runNumber: a re-run of run %d has %d, got %d", run.RunID, first.RunNumber, run.RunNumber)
 	}
-	run.RunNumber, run.ActorID = first.RunNumber, first.ActorID
+	run.RunNumber, run.ActorID, run.pullChange = first.RunNumber, first.ActorID, first.pullChange
+	if first.pullChange.Fork && first.Event == "pull_request" {
+		run.IDTokenPermission, run.Permissions = first.IDTokenPermission, first.Permissions
+	}
 	if run.RefProtected == nil {
 		run.RefProtected = first.RefProtected // of now at GitHub: a branch may be protected meanwhile
 	}
@@ -180,7 +189,7 @@ func (s *Server) complete(run *workflowRun, repo *repository) {
 	fill(&run.Event, "push")
 	fill(&run.Actor, "octocat")
 	fill(&run.TriggeringActor, run.Actor)
-	run.ActorID = or(run.ActorID, func() int64 { return 583231 })
+	run.ActorID = or(run.ActorID, func() int64 { return octocatID })
 	if run.RefProtected == nil {
 		run.RefProtected = new(run.Ref == "refs/heads/main")
 	}
@@ -257,16 +266,7 @@ func (s *Server) payloadOf(run *workflowRun, repo *repository) map[string]any {
 		payload["ref"], payload["after"] = run.Ref, run.SHA
 		payload["head_commit"] = map[string]any{"id": run.SHA, "timestamp": timestamp(run.CreatedAt), "message": "change"}
 	case "pull_request", "pull_request_target":
-		number, err := strconv.Atoi(path.Base(path.Dir(run.Ref)))
-		if err != nil {
-			number = 1
-		}
-		payload["action"], payload["number"] = "synchronize", number
-		payload["pull_request"] = map[string]any{
-			"number": number, "state": "open", "updated_at": timestamp(run.CreatedAt),
-			"head": map[string]any{"ref": run.HeadRef, "sha": run.HeadSHA, "repo": map[string]any{"id": run.RepositoryID, "full_name": run.Repository}},
-			"base": map[string]any{"ref": run.BaseRef},
-		}
+		maps.Copy(payload, s.pullPayload(run, repo))
 	}
 	return payload
 }

@@ -1,5 +1,6 @@
-// Package github is a stand-in for GitHub: the part of its REST API that Inhaul uses, the OIDC issuer of Actions, and
-// a page that shows commits with their check runs. It is not GitHub and says so.
+// Package github is a stand-in for GitHub: the part of its REST API that Inhaul uses, the OIDC issuer of Actions, the
+// page where an App is made from a manifest, and one that shows commits with their check runs and deployments and pull
+// requests with their comments. It is not GitHub and says so.
 //
 // Every request and every answer is checked against GitHub's own OpenAPI description (see [Description]); whatever
 // breaks it is refused and listed at /_lab/violations, so that a test can demand an empty list. What it does not
@@ -58,6 +59,8 @@ type Server struct {
 	requests   []loggedRequest
 	faults     []*fault
 	history    []checkChange
+	writes     []written
+	manifests  map[string]manifest // of Apps that are not made yet, by code
 	limits     limits
 	issued     int // installation tokens so far: every second one is of the long form
 }
@@ -74,7 +77,7 @@ func New(cfg Config) (*Server, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now //nolint:forbidigo // the one default
 	}
-	s := &Server{base: base.String(), logger: cfg.Logger, now: cfg.Now, limits: newLimits()}
+	s := &Server{base: base.String(), logger: cfg.Logger, now: cfg.Now, limits: newLimits(), manifests: map[string]manifest{}}
 	if s.contract, err = newContract(cfg.Spec, base.Path); err != nil {
 		return nil, err
 	}
@@ -111,13 +114,20 @@ func (s *Server) routes(prefix string) *http.ServeMux {
 	handle("GET", "/oidc/.well-known/openid-configuration", s.discovery)
 	handle("GET", "/oidc/jwks", s.jwks)
 	handle("GET", "/oidc/token", s.idToken)
+	for _, path := range []string{"/settings/apps/new", "/organizations/{org}/settings/apps/new"} {
+		handle("POST", path, s.newApp)
+	}
 	handle("POST", "/_lab/runs", s.registerRun)
+	handle("POST", "/_lab/pulls", s.changePull)
+	handle("POST", "/_lab/tokens", s.makeToken)
+	handle("POST", "/_lab/app", s.grant)
 	handle("POST", "/_lab/keys/rotate", s.rotateKeys)
 	handle("POST", "/_lab/faults", s.addFault)
 	handle("DELETE", "/_lab/faults", s.clearFaults)
 	handle("POST", "/_lab/limits", s.setLimits)
 	handle("GET", "/_lab/requests", s.listRequests)
 	handle("GET", "/_lab/check-changes", s.listCheckChanges)
+	handle("GET", "/_lab/changes", s.listChanges)
 	handle("GET", "/_lab/violations", s.listViolations)
 	handle("DELETE", "/_lab/violations", s.clearViolations)
 	mux.HandleFunc("/", s.api)

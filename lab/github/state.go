@@ -31,6 +31,11 @@ type state struct {
 	Runs         []*workflowRun         `json:"runs"`
 	CheckRuns    []*checkRun            `json:"checkRuns"`
 	Statuses     []*commitStatus        `json:"statuses"`
+	Deployments  []*deployment          `json:"deployments"`
+	Pulls        []*pullRequest         `json:"pulls"`
+	Comments     []*issueComment        `json:"comments"`
+	Apps         []*madeApp             `json:"apps"`    // made from manifests
+	Granted      map[string]string      `json:"granted"` // to the lab's own App; nil: see granted
 	Signing      signingKey             `json:"signing"`
 }
 
@@ -50,6 +55,7 @@ func (r *repository) fullName() string { return r.Owner + "/" + r.Name }
 // token is an installation's or a workflow run's.
 type token struct {
 	Value        string            `json:"value"`
+	User         *user             `json:"user,omitempty"` // of a personal access token
 	AppID        int64             `json:"appID"`
 	AppSlug      string            `json:"appSlug"`
 	Installation int64             `json:"installation,omitempty"` // 0 for a workflow's token
@@ -115,15 +121,21 @@ func (st *state) rotate() error {
 	if err != nil {
 		return fmt.Errorf("making a signing key: %w", err)
 	}
-	block := &pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)}
-	st.Signing = signingKey{ID: fmt.Sprintf("lab-%d", st.id()), PEM: string(pem.EncodeToMemory(block))}
+	st.Signing = signingKey{ID: fmt.Sprintf("lab-%d", st.id()), PEM: string(encodeKey(key))}
 	return nil
 }
 
-func (k signingKey) private() (*rsa.PrivateKey, error) {
-	block, _ := pem.Decode([]byte(k.PEM))
+// encodeKey is PKCS #1 in PEM, as GitHub hands an App's key out.
+func encodeKey(key *rsa.PrivateKey) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)})
+}
+
+func (k signingKey) private() (*rsa.PrivateKey, error) { return decodeKey([]byte(k.PEM)) }
+
+func decodeKey(text []byte) (*rsa.PrivateKey, error) {
+	block, _ := pem.Decode(text)
 	if block == nil {
-		return nil, errors.New("the state's signing key is not PEM")
+		return nil, errors.New("the key is not PEM")
 	}
 	return x509.ParsePKCS1PrivateKey(block.Bytes)
 }
@@ -136,17 +148,12 @@ func loadAppKey(file string) (*rsa.PrivateKey, error) {
 		if err != nil {
 			return nil, fmt.Errorf("making the App's key: %w", err)
 		}
-		block := &pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)}
-		return key, writeAtomically(file, pem.EncodeToMemory(block))
+		return key, writeAtomically(file, encodeKey(key))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("reading the App's key: %w", err)
 	}
-	block, _ := pem.Decode(text)
-	if block == nil {
-		return nil, fmt.Errorf("the App's key %s is not PEM", file)
-	}
-	key, err := x509.ParsePKCS1PrivateKey(block.Bytes)
+	key, err := decodeKey(text)
 	if err != nil {
 		return nil, fmt.Errorf("reading the App's key %s: %w", file, err)
 	}

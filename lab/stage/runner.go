@@ -25,6 +25,12 @@ type Workflow struct {
 	RunID        int64  // of a run to re-run; 0 starts a new one
 	NoIDToken    bool   // the workflow lacks the permission id-token: write
 	NoChecks     bool   // the workflow lacks the permission checks: read
+	PullRequest  int    // of the event pull_request
+	Action       string // what happened to it, or to a release
+	Labels       []string
+	Fork         bool // the pull request comes from one
+	Merged       bool // the pull request was
+	Env          map[string]string
 	Inputs       map[string]string
 	Command      []string // the step; the Action unless said
 	RepositoryID int64
@@ -63,6 +69,12 @@ func (s *Stage) register(ctx context.Context, w Workflow, commit string) (regist
 	}
 	if w.RepositoryID != 0 {
 		body["repositoryID"] = w.RepositoryID
+	}
+	if w.PullRequest != 0 {
+		body["pullRequest"], body["labels"], body["fork"], body["merged"] = w.PullRequest, w.Labels, w.Fork, w.Merged
+	}
+	if w.Action != "" {
+		body["action"] = w.Action
 	}
 	if w.NoIDToken {
 		body["idTokenPermission"] = false
@@ -149,6 +161,7 @@ func (s *Stage) step(ctx context.Context, w Workflow, run registered, files map[
 	}
 	set(run.Env)
 	set(files)
+	set(w.Env)
 	for name, value := range s.inputs(w, run) {
 		command.Env = append(command.Env, "INPUT_"+strings.ToUpper(name)+"="+value)
 	}
