@@ -36,14 +36,27 @@ type Ports struct {
 	Witness    Witness
 	Requests   Requests
 	Requesters Requesters
-	Checks     Checks // nil: verdicts are logged and kept in the cluster only
-	Meter      Meter  // nil: nobody counts
-	Pulse      Pulse  // nil: nobody watches
+	Previews   Previews
+	Records    PreviewReader
+	Namespaces Namespaces
+
+	// The ways out. Without any of them verdicts are logged and kept in the cluster
+	// only.
+	Checks       Checks
+	Statuses     Statuses
+	Receipts     Receipts
+	Deployments  Deployments
+	Comments     Comments
+	PullRequests PullRequests // nil: what is of a pull request is reported on the commit that was deployed
+
+	Meter Meter // nil: nobody counts
+	Pulse Pulse // nil: nobody watches
 }
 
 // Config is what the agent is told at its start.
 type Config struct {
 	PollInterval time.Duration // between two looks at a registry; 0: by the number of apps, see pollInterval
+	ServerURL    string        // GitHub's web address, for links; empty: DefaultServerURL
 	Now          func() time.Time
 	Logger       *slog.Logger
 }
@@ -56,15 +69,18 @@ type Agent struct {
 	lines    *turns[Line]
 	requests *turns[Line]
 	reports  *turns[target]
-	slots    chan struct{} // one for each report that is under way
-	due      chan Line     // lines whose alarm has gone off
+	ways     []Way
+	slots    map[Way]chan struct{} // one for each report that is under way
+	due      chan Line             // lines whose alarm has gone off
 
 	mu       sync.Mutex
 	seen     map[string]time.Time // tags that wait for a key, by when they were first seen
 	spurned  map[string]bool      // tags that were refused and leave no mark, "app tag"
-	greens   map[target]string    // intents whose checks are being turned green
+	greens   map[target]string    // intents for which a way is being turned green
+	heads    map[head]bool        // whether a commit belongs to its pull request, as GitHub says
 	failing  map[Line]failure     // releases whose objects could not be written, by when that was first seen
 	watched  map[Line]bool        // lines whose turn is at their drift
+	razed    map[Line]bool        // lines whose turn is at taking their preview away
 	alarms   map[Line]*time.Timer // when to look at a line's drift again
 	policies map[Line]DriftPolicy // as of the last look at the Apps
 }
@@ -77,10 +93,17 @@ func New(ports Ports, config Config) *Agent {
 	if ports.Pulse == nil {
 		ports.Pulse = unmetered{}
 	}
+	if ports.Records == nil {
+		ports.Records = noPreviews{}
+	}
+	slots := map[Way]chan struct{}{}
+	for _, way := range ports.Ways() {
+		slots[way] = make(chan struct{}, reportsAtOnce)
+	}
 	return &Agent{
-		Ports: ports, config: config, log: config.Logger, slots: make(chan struct{}, reportsAtOnce), greens: map[target]string{},
+		Ports: ports, config: config, log: config.Logger, ways: ports.Ways(), slots: slots, greens: map[target]string{}, heads: map[head]bool{},
 		seen: map[string]time.Time{}, spurned: map[string]bool{}, failing: map[Line]failure{},
-		watched: map[Line]bool{}, alarms: map[Line]*time.Timer{}, due: make(chan Line), policies: map[Line]DriftPolicy{},
+		watched: map[Line]bool{}, razed: map[Line]bool{}, alarms: map[Line]*time.Timer{}, due: make(chan Line), policies: map[Line]DriftPolicy{},
 	}
 }
 
@@ -91,7 +114,7 @@ func (a *Agent) Run(ctx context.Context) error {
 		a.log.Warn("deploying again after an error", "environment", l.Environment, "name", l.App, "error", err, "duration", wait)
 	})
 	a.reports = newTurns(ctx, a.report, func(to target, err error, wait time.Duration) {
-		a.log.Warn("reporting again after an error", "name", to.app, "repository", to.repository, "error", err, "duration", wait)
+		a.log.Warn("reporting again after an error", "kind", to.way, "name", to.app, "repository", to.repository, "error", err, "duration", wait)
 	})
 	a.requests = newTurns(ctx, a.takeRequests, func(l Line, err error, wait time.Duration) {
 		a.log.Error("looking at rollbacks again after an error", "environment", l.Environment, "name", l.App, "error", err, "duration", wait)
@@ -157,14 +180,18 @@ func (a *Agent) pollInterval(apps int) time.Duration {
 
 // overtaken reports whether what the line's turn is at has to make way. That is so
 // for a look at its drift as soon as a release is under way, and for a rollout
-// when a second one is, but for a running predeploy.
+// when a second one is, but for a running predeploy. All of it makes way for the
+// end of a preview.
 func (a *Agent) overtaken(line Line) bool {
 	a.mu.Lock()
-	allowed := 1
+	allowed, razed := 1, a.razed[line]
 	if a.watched[line] {
 		allowed = 0
 	}
 	a.mu.Unlock()
+	if p, found := a.Records.Preview(line); found && p.Phase == PreviewDestroying {
+		return !razed
+	}
 	open := 0
 	for _, r := range a.Reader.Releases(line) {
 		if r.Status.Phase == Predeploying {

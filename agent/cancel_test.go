@@ -19,7 +19,7 @@ func TestWhatAPredeploySaidIsKept(t *testing.T) {
 		if r.Status.Phase != Succeeded || r.Status.PredeployLog != "cannot reach the database" || r.Status.Cause != nil {
 			t.Fatalf("got %+v, want it live, with what its predeploy said", r.Status)
 		}
-		text := r.check(Environment{}, nil, 0).Text
+		text := r.check(view{}).Text
 		if !strings.Contains(text, "which ended well</summary>\n\n```\ncannot reach the database\n```") {
 			t.Errorf("got check %q, want the log in it", text)
 		}

@@ -8,6 +8,9 @@ import (
 	"time"
 )
 
+// checkPrefix is what the name of every check run begins with.
+const checkPrefix = "inhaul / "
+
 // CheckName is the name of a line's check run on a commit of a repository. It
 // tells which app where another one of apps, which are all of the cluster, can be
 // deployed from that repository too.
@@ -15,19 +18,24 @@ func CheckName(line Line, repositoryID int64, apps []App) string {
 	for _, app := range apps {
 		names := func(r Rule) bool { return r.RepositoryID == repositoryID }
 		if app.Name != line.App && repositoryID != 0 && slices.ContainsFunc(app.Rules, names) {
-			return "inhaul / " + line.App + " / " + line.Environment
+			return checkPrefix + line.App + " / " + line.Environment
 		}
 	}
-	return "inhaul / " + line.Environment
+	return checkPrefix + line.Environment
 }
 
-// check is the release as its check run shows it; back is the release that it took
-// the place of, 0 for none.
-func (r Release) check(environment Environment, apps []App, back int) Check {
+// environmentName is how GitHub shows a line's environment, under the same rule.
+func environmentName(line Line, repositoryID int64, apps []App) string {
+	return strings.TrimPrefix(CheckName(line, repositoryID, apps), checkPrefix)
+}
+
+// check is the release as its check run shows it.
+func (r Release) check(v view) Check {
+	back := r.replaced(v.Releases)
 	c := Check{
-		ID: r.Status.Reported.CheckRun, Repository: r.Source.Repository, Commit: r.Source.Commit,
-		Name: CheckName(r.Line, r.Source.RepositoryID, apps), ExternalID: r.Intent,
-		StartedAt: r.Status.At(StepAdmitted), Title: r.Status.Message, Text: r.text(environment.URL, back),
+		Repository: r.Source.Repository, Commit: r.Source.Commit,
+		Name: CheckName(r.Line, r.Source.RepositoryID, v.Apps), ExternalID: r.Intent,
+		StartedAt: r.Status.At(StepAdmitted), Title: r.Status.Message, Text: r.text(v.Environment.URL, back),
 	}
 	switch r.Status.Phase {
 	case Pending, "":
@@ -68,6 +76,8 @@ func (r Release) summary() string {
 	switch {
 	case r.waits():
 		fmt.Fprintf(&b, "%s\n\nNothing to do: it goes on once the node is there, and is red if none comes within %s.\n\n", bold(r.Status.Message), nodePatience)
+	case r.Removed:
+		b.WriteString(r.removedSummary())
 	case r.Status.Phase == Superseded && !r.Status.At(StepReady).IsZero():
 		fmt.Fprintf(&b, "It was live, and `%s` took its place before this could be said here. Nothing to do.\n\n", short(r.Status.SupersededBy))
 	case r.Status.Phase == Superseded:
@@ -230,9 +240,9 @@ func fenced(text string) string {
 }
 
 // check is the refusal as a check run shows it.
-func (r Refusal) check(apps []App) Check {
+func (r Refusal) check(v view) Check {
 	c := Check{
-		Repository: r.Repository, Commit: r.Commit, Name: CheckName(r.Line, r.RepositoryID, apps), ExternalID: r.Intent,
+		Repository: r.Repository, Commit: r.Commit, Name: CheckName(r.Line, r.RepositoryID, v.Apps), ExternalID: r.Intent,
 		Status: Completed, Conclusion: ActionRequired, StartedAt: r.At, CompletedAt: r.At,
 		Title:   "Denied: " + r.Rule,
 		Summary: fmt.Sprintf("%s\n\nNothing was changed. The rules are in the App resource `%s` of the cluster, which the platform owner keeps.", bold(r.Message), r.Line.App),

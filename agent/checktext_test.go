@@ -69,7 +69,7 @@ func stories() map[string]Check {
 	production := Environment{Name: "production", URL: "https://storefront.example"}
 	of := func(phase Phase, change func(*Release)) Check {
 		r := told(phase, change)
-		return r.check(production, nil, r.replaced([]Release{{Number: 2, Status: Status{Phase: Succeeded}}, r}))
+		return r.check(view{Environment: production, Releases: []Release{{Number: 2, Status: Status{Phase: Succeeded}}, r}})
 	}
 	denied := Refusal{
 		Line: Line{App: "storefront", Environment: "production"}, Intent: "sha256:" + strings.Repeat("ef", 32),
@@ -131,9 +131,9 @@ func stories() map[string]Check {
 			r.Status.SupersededBy, r.Status.Message = strings.Repeat("2", 40), "Superseded by 2222222"
 			r.Status.Reach(StepVerdict, after(2*time.Second))
 		}),
-		"denied":            denied.check(nil),
-		"refused-as-late":   late.check(nil),
-		"refused-by-nobody": first.check(nil),
+		"denied":            denied.check(view{}),
+		"refused-as-late":   late.check(view{}),
+		"refused-by-nobody": first.check(view{}),
 	}
 }
 
@@ -208,9 +208,9 @@ func TestContentCannotBreakTheMarkerOrTheFence(t *testing.T) {
 				r.Status.Cause.Log, r.Status.Cause.Events = hostile, []string{hostile}
 				r.Source.Actor, r.Rule = hostile, hostile
 			})
-			check := r.check(Environment{URL: "https://storefront.example/-->" + forged}, nil, 2)
-			if m := lastMarker(t, check.Text); m.Release != 3 || m.Back != 2 || m.URL != "https://storefront.example/-->"+forged {
-				t.Errorf("got %+v, want release 3, the way back to 2 and the environment's own address", m)
+			check := r.check(view{Environment: Environment{URL: "https://storefront.example/-->" + forged}, Releases: []Release{{Number: 2, Status: Status{Phase: Succeeded}}}})
+			if m := lastMarker(t, check.Text); m.Release != 3 || m.Back != 0 || m.URL != "https://storefront.example/-->"+forged {
+				t.Errorf("got %+v, want release 3, no way back of what does not serve, and the environment's own address", m)
 			}
 			if inside := fenced(hostile); !closedOnlyAtItsEnd(inside) {
 				t.Errorf("the content ends its own fence:\n%s", inside)
@@ -260,7 +260,7 @@ func TestBoldTextIsNoMarkup(t *testing.T) {
 	}
 	failed := told(Failed, func(r *Release) { red(r); r.Status.Cause.Message = hostile })
 	denied := Refusal{Message: hostile}
-	for _, check := range []Check{failed.check(Environment{}, nil, 0), denied.check(nil)} {
+	for _, check := range []Check{failed.check(view{}), denied.check(view{})} {
 		if !strings.HasPrefix(check.Summary, want+"\n") {
 			t.Errorf("got summary %q, want %q first", check.Summary, want)
 		}
@@ -292,7 +292,7 @@ func TestTextStaysWithinGitHubsLimit(t *testing.T) {
 			r.Status.Cause.Events = append(r.Status.Cause.Events, strings.Repeat("e", 1<<10))
 		}
 	})
-	if got := len(r.check(Environment{}, nil, 0).Text); got > limit {
+	if got := len(r.check(view{}).Text); got > limit {
 		t.Errorf("got %d bytes, want at most %d: what is cut off is the marker", got, limit)
 	}
 }

@@ -100,7 +100,7 @@ func TestNothingIsRememberedOfALineThatIsGone(t *testing.T) {
 		a.lines = newTurns(ctx, func(context.Context, Line) error { return nil }, nil)
 		a.reports = newTurns(ctx, func(context.Context, target) error { return nil }, nil)
 		line := Line{App: "storefront", Environment: "production"}
-		w.releases = []Release{{Line: line, Number: 1, Status: Status{Phase: Restoring, Reported: Reported{Phase: Restoring}}}}
+		w.releases = []Release{{Line: line, Number: 1, Status: Status{Phase: Restoring, Reported: []Reported{{Way: WayCheck, Phase: Restoring}}}}}
 		a.declare(w.Apps())
 		a.lookAgain(line, w.now().Add(time.Minute))
 		a.givesUp(w.releases[0], w.now())

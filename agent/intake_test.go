@@ -179,7 +179,7 @@ func TestAReleaseThatCannotBeStoredIsRefused(t *testing.T) {
 		if len(got) != 1 || got[0].Rule != "format" || !strings.Contains(got[0].Message, "Too long") || tries != 1 {
 			t.Fatalf("got refusals %+v after %d tries, want one after one", got, tries)
 		}
-		if !got[0].Reported || len(w.checks) != 1 {
+		if got[0].Unreported(WayCheck) || len(w.checks) != 1 {
 			t.Errorf("got %+v, want it reported on its commit", got[0])
 		}
 	})

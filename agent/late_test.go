@@ -94,7 +94,7 @@ func TestManyStuckRepositoriesExhaustNothing(t *testing.T) {
 		if most != reportsAtOnce {
 			t.Errorf("got %d reports at once, want %d", most, reportsAtOnce)
 		}
-		if !slices.ContainsFunc(w.app.Status.Refusals, func(r Refusal) bool { return r.Reported }) {
+		if !slices.ContainsFunc(w.app.Status.Refusals, func(r Refusal) bool { return !r.Unreported(WayCheck) }) {
 			t.Error("the one that answers was not reported")
 		}
 	})
@@ -131,7 +131,7 @@ func TestASuccessThatIsOverNeverTurnsGreen(t *testing.T) {
 				if second := w.checks[w.releases[1].Intent]; second.Conclusion != Success {
 					t.Errorf("got %s %q for the second, want success", second.Conclusion, second.Title)
 				}
-				if got := w.releases[0].Status; got.Phase != Succeeded || got.Reported.Phase != Superseded || got.At(StepReported).Sub(w.releases[1].Status.At(StepVerdict)) > time.Second {
+				if got := w.releases[0].Status; got.Phase != Succeeded || got.Shown(WayCheck).Phase != Superseded || got.At(StepReported).Sub(w.releases[1].Status.At(StepVerdict)) > time.Second {
 					t.Errorf("got %s, reported as %+v; want it said as soon as the second was live", got.Phase, got.Reported)
 				}
 			})
@@ -142,7 +142,7 @@ func TestASuccessThatIsOverNeverTurnsGreen(t *testing.T) {
 func TestWhatACheckMaySayLate(t *testing.T) {
 	t.Parallel()
 	release := func(number int, phase, reported Phase, at int) Release {
-		r := Release{Number: number, Status: Status{Phase: phase, Reported: Reported{Phase: reported}}}
+		r := Release{Number: number, Status: Status{Phase: phase, Reported: []Reported{{Way: WayCheck, Phase: reported}}}}
 		r.Source.Commit = fmt.Sprintf("%d%039d", number, 0)
 		r.Status.Reach(StepVerdict, minutes(at))
 		return r
@@ -168,7 +168,7 @@ func TestWhatACheckMaySayLate(t *testing.T) {
 		{"it is green already", release(2, Succeeded, Succeeded, 1), []Release{back}, Succeeded, ""},
 		{"it failed", release(2, Failed, RollingOut, 1), []Release{back}, Failed, ""},
 	} {
-		got := test.r.late(append([]Release{release(1, Succeeded, Succeeded, 0), test.r}, test.after...))
+		got := test.r.late(WayCheck, append([]Release{release(1, Succeeded, Succeeded, 0), test.r}, test.after...))
 		if got.Status.Phase != test.want || got.Status.Message != test.title {
 			t.Errorf("%s: got %s %q, want %s %q", test.name, got.Status.Phase, got.Status.Message, test.want, test.title)
 		}

@@ -14,26 +14,44 @@ func (unmetered) Polled(string, error)  {}
 // none waits.
 type Backlog struct {
 	Deploy time.Time // of a release without a verdict, since it was admitted
-	Report time.Time // of a check that does not show what is durable, since that was so
+	// Reports are the ways that do not show what is durable; nil if all do.
+	Reports map[Way]Lag
 }
 
-// Waiting is the backlog of a line, whose releases these are.
-func Waiting(releases []Release) Backlog {
+// Lag is what a way does not show yet.
+type Lag struct {
+	Count int       // of releases
+	Since time.Time // that so long ago were what the way does not show
+}
+
+// Waiting is the backlog of a line, whose releases these are, and of what ways have
+// to show of it.
+func Waiting(releases []Release, ways []Way) Backlog {
 	var b Backlog
 	for _, r := range releases {
 		if !r.Status.Phase.Terminal() {
 			b.Deploy = earlier(b.Deploy, r.Status.At(StepAdmitted))
 		}
-		// A word that is held back for a moment counts as what it is: not said.
-		if r.late(releases).unreported() && len(r.Status.Timeline) > 0 {
-			since := r.Status.Timeline[len(r.Status.Timeline)-1].At
-			if verdict := r.Status.At(StepVerdict); !verdict.IsZero() {
-				since = verdict
+		for _, way := range ways {
+			// A word that is held back for a moment counts as what it is: not said.
+			if r.late(way, releases).unreported(way) && len(r.Status.Timeline) > 0 {
+				b.lags(way, r)
 			}
-			b.Report = earlier(b.Report, since)
 		}
 	}
 	return b
+}
+
+// lags notes that the way does not show r.
+func (b *Backlog) lags(way Way, r Release) {
+	since := r.Status.At(StepVerdict)
+	if since.IsZero() {
+		since = r.Status.last()
+	}
+	if b.Reports == nil {
+		b.Reports = map[Way]Lag{}
+	}
+	b.Reports[way] = Lag{b.Reports[way].Count + 1, earlier(b.Reports[way].Since, since)}
 }
 
 // RestoredAfter is how long the line of r, which has succeeded, had gone without

@@ -5,6 +5,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // tally counts what every agent of a world says that it made durable.
@@ -104,7 +106,7 @@ func TestNoDeathCountsAnythingTwice(t *testing.T) {
 func TestWhatWaits(t *testing.T) {
 	t.Parallel()
 	at := func(number int, phase, reported Phase, admitted, verdict int) Release {
-		r := Release{Number: number, Status: Status{Phase: phase, Reported: Reported{Phase: reported}}}
+		r := Release{Number: number, Status: Status{Phase: phase, Reported: []Reported{{Way: WayCheck, Phase: reported}}}}
 		r.Status.Reach(StepAdmitted, minutes(admitted))
 		if verdict != 0 {
 			r.Status.Reach(StepVerdict, minutes(verdict))
@@ -118,12 +120,12 @@ func TestWhatWaits(t *testing.T) {
 	}{
 		{"nothing", []Release{at(1, Succeeded, Succeeded, 1, 2)}, Backlog{}},
 		{"a rollout", []Release{at(1, Succeeded, Succeeded, 1, 2), at(2, RollingOut, RollingOut, 3, 0)}, Backlog{Deploy: minutes(3)}},
-		{"a rollout that nobody knows of", []Release{at(2, RollingOut, Pending, 3, 0)}, Backlog{Deploy: minutes(3), Report: minutes(3)}},
-		{"a red that is not said while the good one is put back", []Release{at(2, Restoring, RollingOut, 3, 4)}, Backlog{Deploy: minutes(3), Report: minutes(4)}},
-		{"two verdicts", []Release{at(1, Failed, RollingOut, 1, 2), at(2, Succeeded, "", 3, 4)}, Backlog{Report: minutes(2)}},
+		{"a rollout that nobody knows of", []Release{at(2, RollingOut, Pending, 3, 0)}, Backlog{Deploy: minutes(3), Reports: map[Way]Lag{WayCheck: {1, minutes(3)}}}},
+		{"a red that is not said while the good one is put back", []Release{at(2, Restoring, RollingOut, 3, 4)}, Backlog{Deploy: minutes(3), Reports: map[Way]Lag{WayCheck: {1, minutes(4)}}}},
+		{"two verdicts", []Release{at(1, Failed, RollingOut, 1, 2), at(2, Succeeded, "", 3, 4)}, Backlog{Reports: map[Way]Lag{WayCheck: {2, minutes(2)}}}},
 		{"one that was overtaken, and was said so", []Release{at(1, Succeeded, Superseded, 1, 2), at(2, Succeeded, Succeeded, 3, 4)}, Backlog{}},
 	} {
-		if got := Waiting(test.releases); got != test.want {
+		if got := Waiting(test.releases, []Way{WayCheck}); !cmp.Equal(got, test.want) {
 			t.Errorf("%s: got %v, want %v", test.name, got, test.want)
 		}
 	}

@@ -129,7 +129,7 @@ func TestACheckTellsThePredeployFromWhatFollows(t *testing.T) {
 		{Applying, Predeploying, true},
 		{RollingOut, RollingOut, false},
 	} {
-		if got := (Release{Status: Status{Phase: test.phase, Reported: Reported{Phase: test.shown}}}).unreported(); got != test.want {
+		if got := (Release{Status: Status{Phase: test.phase, Reported: []Reported{{Way: WayCheck, Phase: test.shown}}}}).unreported(WayCheck); got != test.want {
 			t.Errorf("%s, and the check shows %s: got unreported %t, want %t", test.phase, test.shown, got, test.want)
 		}
 	}

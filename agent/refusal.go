@@ -28,7 +28,7 @@ func (a *Agent) refuse(ctx context.Context, r Refusal, issuedAt time.Time) error
 			return
 		}
 		s.Refusals = append(s.Refusals, r)
-		s.trimRefusals()
+		s.trimRefusals(a.ways)
 	})
 	if err == nil && issuedAt.IsZero() {
 		a.spurn(r.Line.App, r.Tag)
@@ -39,8 +39,10 @@ func (a *Agent) refuse(ctx context.Context, r Refusal, issuedAt time.Time) error
 	if added {
 		a.Meter.Refused(r)
 	}
-	if r.unreported() {
-		a.reports.wake(r.target(), false)
+	for _, way := range a.ways {
+		if r.Unreported(way) {
+			a.reports.wake(r.target(way), false)
+		}
 	}
 	return nil
 }
@@ -56,12 +58,13 @@ func (s *AppStatus) forgot(environment string, issuedAt time.Time) bool {
 // trimRefusals forgets the oldest refusals beyond the bound. Those of which
 // nothing is trusted go first: whoever may push to the registry can make any
 // number of them, and must not push the others out. Those that are still to be
-// reported go last.
-func (s *AppStatus) trimRefusals() {
+// reported by one of ways go last.
+func (s *AppStatus) trimRefusals(ways []Way) {
+	reported := func(r Refusal) bool { return !slices.ContainsFunc(ways, r.Unreported) }
 	for len(s.Refusals) > maxRefusals {
 		i := slices.IndexFunc(s.Refusals, func(r Refusal) bool { return r.IssuedAt.IsZero() && r.Repository == "" })
 		if i < 0 {
-			i = max(0, slices.IndexFunc(s.Refusals, func(r Refusal) bool { return !r.unreported() }))
+			i = max(0, slices.IndexFunc(s.Refusals, reported))
 		}
 		s.forget(s.Refusals[i].Line.Environment, s.Refusals[i].IssuedAt)
 		s.Refusals = slices.Delete(s.Refusals, i, i+1)

@@ -28,7 +28,7 @@ func refusals(n, first int, verified bool) []Refusal {
 func TestRefusalsAreBounded(t *testing.T) {
 	t.Parallel()
 	s := AppStatus{Refusals: refusals(maxRefusals+3, 0, true)}
-	s.trimRefusals()
+	s.trimRefusals([]Way{WayCheck})
 	if len(s.Refusals) != maxRefusals || s.Refusals[0].Tag != "production 3" {
 		t.Fatalf("got %d refusals from %q on, want %d from the fourth on", len(s.Refusals), s.Refusals[0].Tag, maxRefusals)
 	}
@@ -40,7 +40,7 @@ func TestRefusalsAreBounded(t *testing.T) {
 func TestUnverifiedRefusalsAreForgottenFirst(t *testing.T) {
 	t.Parallel()
 	s := AppStatus{Refusals: append(refusals(maxRefusals, 0, true), refusals(maxRefusals, 500, false)...)}
-	s.trimRefusals()
+	s.trimRefusals([]Way{WayCheck})
 	for _, r := range s.Refusals {
 		if r.IssuedAt.IsZero() {
 			t.Fatalf("%s pushed a verified refusal out", r.Tag)
@@ -57,10 +57,11 @@ func TestDenialsThatAreReportedGoBeforeThoseThatAreNot(t *testing.T) {
 	t.Parallel()
 	denials := refusals(maxRefusals+2, 0, false)
 	for i := range denials {
-		denials[i].Repository, denials[i].Reported = "acme/storefront", i == 7
+		denials[i].Repository = "acme/storefront"
 	}
+	denials[7].Reported = []Way{WayCheck}
 	s := AppStatus{Refusals: append(denials, refusals(1, 500, false)...)}
-	s.trimRefusals()
+	s.trimRefusals([]Way{WayCheck})
 	var left []string
 	for _, r := range s.Refusals {
 		left = append(left, r.Tag)
@@ -146,7 +147,7 @@ func TestAStrangersIntentLeavesNoMark(t *testing.T) {
 		if got[0].Rule != "policy: repository ID" || !got[0].IssuedAt.IsZero() || got[0].Repository != "" {
 			t.Errorf("got %+v, want no time and no commit to report on", got[0])
 		}
-		if got[1].Rule != "policy: ref" || !got[1].IssuedAt.IsZero() || !got[1].Reported {
+		if got[1].Rule != "policy: ref" || !got[1].IssuedAt.IsZero() || got[1].Unreported(WayCheck) {
 			t.Errorf("got %+v, want no time, but a report on its commit", got[1])
 		}
 		if len(w.checks) != 1 {

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"slices"
 	"time"
 
 	"github.com/inhaul/inhaul/intent"
@@ -61,6 +62,8 @@ type Release struct {
 	IssuedAt time.Time
 	Evidence intent.Evidence
 
+	Removed bool // its own record went with the namespace of its preview, which has this
+
 	Status  Status
 	Version string // opaque; for optimistic concurrency
 }
@@ -85,7 +88,8 @@ type Status struct {
 	RestoredTo   int    // release whose objects are back after a failure
 	Timeline     []Moment
 	Services     []ServiceStatus
-	Reported     Reported
+	Reported     []Reported // by way; see Shown
+	ReportedOn   string     // head commit of the pull request that it is reported on, once that is known; else its source's commit
 	// PredeployLog has the last lines of a predeploy that ended well, redacted; of
 	// one that did not they are in Cause.
 	PredeployLog string
@@ -106,7 +110,7 @@ const (
 	StepApplied      Step = "applied"      // the API server has every object
 	StepReady        Step = "ready"        // the last new pod became Ready, by the kubelet's clock
 	StepVerdict      Step = "verdict"      // the verdict is durable
-	StepReported     Step = "reported"     // the check shows the verdict
+	StepReported     Step = "reported"     // the check shows the verdict, or what stands for it; see Ports.Ways
 )
 
 // Moment is when a step was reached.
@@ -125,6 +129,15 @@ func (s Status) At(step Step) time.Time {
 	return time.Time{}
 }
 
+// last is when the newest step was reached.
+func (s Status) last() time.Time {
+	var last time.Time
+	for _, m := range s.Timeline {
+		last = later(last, m.At)
+	}
+	return last
+}
+
 // Reach records step at the given time unless it is there already: the first
 // time counts, so that a resumed step keeps its moment.
 func (s *Status) Reach(step Step, at time.Time) {
@@ -141,11 +154,35 @@ type ServiceStatus struct {
 	Restarts int // of the new pods
 }
 
-// Reported is what the check on the commit shows, or would if GitHub had not
-// refused it for good: the outbox compares it with the release's phase.
+// Reported is what a way shows of a release, or would if that had not been given
+// up: the outbox compares it with what the way is to show.
 type Reported struct {
-	Phase    Phase
-	CheckRun int64
+	Way   Way
+	Phase Phase // as far as the way tells phases apart
+	Ready int   // new pods that are Ready, while a rollout goes on; see Release.progress
+	ID    int64 // of the check run, the deployment or the comment; of receipts the number of the last one
+}
+
+// Shown returns what the way shows; nothing yet if it is not on record.
+func (s Status) Shown(way Way) Reported {
+	for _, reported := range s.Reported {
+		if reported.Way == way {
+			return reported
+		}
+	}
+	return Reported{Way: way}
+}
+
+// report puts what a way shows in the place of what it showed before. It shares
+// nothing with earlier copies of s.
+func (s *Status) report(shown Reported) {
+	s.Reported = slices.Clone(s.Reported)
+	i := slices.IndexFunc(s.Reported, func(r Reported) bool { return r.Way == shown.Way })
+	if i < 0 {
+		s.Reported = append(s.Reported, shown)
+		return
+	}
+	s.Reported[i] = shown
 }
 
 // Object names one Kubernetes object of a release.
@@ -206,6 +243,8 @@ type Refusal struct {
 	Repository   string // where to report; empty when no commit can be trusted
 	RepositoryID int64  // of Repository
 	Commit       string
+	HeadCommit   string // of its pull request, as the intent says
+	PullRequest  int    // 0: none
 	RunID        int64
-	Reported     bool
+	Reported     []Way // that have told of it, or never can
 }

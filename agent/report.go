@@ -10,13 +10,14 @@ import (
 )
 
 const (
-	// reportTimeout is for one check run: two requests with their retries, of 10 s
-	// each try. What takes longer hangs.
+	// reportTimeout is for one check run, or what stands for one: two requests with
+	// their retries, of 10 s each try. What takes longer hangs.
 	reportTimeout = time.Minute
 
-	// reportsAtOnce is how many check runs are being written at the same time. One
-	// that hangs takes part of one of them, so that it takes dozens of dead
-	// repositories to slow the others down. GitHub allows 100 requests at once.
+	// reportsAtOnce is how many reports of one way are under way at the same time.
+	// One that hangs takes part of one of them, so that it takes dozens of dead
+	// repositories to slow the others down, and those of other ways are not at all.
+	// GitHub allows 100 requests at once, and there are four ways to it.
 	//
 	// https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api#about-secondary-rate-limits
 	reportsAtOnce = 16
@@ -31,75 +32,24 @@ const (
 type target struct {
 	app        string
 	repository string // owner/name on GitHub
+	way        Way
 }
 
-func (r Release) target() target { return target{r.Line.App, r.Source.Repository} }
-func (r Refusal) target() target { return target{r.Line.App, r.Repository} }
+func (r Release) target(way Way) target { return target{r.Line.App, r.Source.Repository, way} }
+func (r Refusal) target(way Way) target { return target{r.Line.App, r.Repository, way} }
 
-// unreported reports whether the check on the commit shows another phase, and
-// nobody has given up on that. This and the durable status are the outbox. What
-// has succeeded is asked for as late shows it.
-func (r Release) unreported() bool { return r.Status.Reported.Phase != r.checkPhase() }
-
-// waitingPhase is what a check run shows of a rollout that waits out of the
-// ordinary; no release has it as its phase.
-const waitingPhase = "Waiting"
-
-// quietTime is how long a check says nothing of a release that is put back. That
-// takes a moment, and GitHub wants one between two writes, so that a word of it
-// would only make the red one late. What takes longer may last for applyDeadline.
-const quietTime = 5 * time.Second
-
-// due reports whether the check on the commit is to be brought in step now.
-func (r Release) due(now time.Time) bool {
-	verdict := r.Status.At(StepVerdict)
-	quiet := r.Status.Phase == Restoring && !now.Before(verdict) && now.Before(verdict.Add(quietTime))
-	return r.unreported() && !quiet
-}
-
-// checkPhase is the phase as far as a check run tells phases apart.
-func (r Release) checkPhase() Phase {
-	if r.waits() {
-		return waitingPhase
-	}
-	switch r.Status.Phase {
-	case Pending, "":
-		return Pending
-	case Applying, RollingOut:
-		return RollingOut
-	case Predeploying, Restoring, Failed, RolledBack, Succeeded, Superseded:
-	}
-	return r.Status.Phase
-}
-
-// late is r as a check may show it now, where releases are all of its line. A
-// check turns green while its commit serves, or never: what has succeeded unsaid,
-// and has been overtaken by another success since, is shown as superseded. What
-// is green already stays so.
-func (r Release) late(releases []Release) Release {
-	if r.Status.Phase != Succeeded || r.Status.Reported.Phase == Succeeded {
-		return r
-	}
-	i := slices.IndexFunc(releases, func(other Release) bool { return other.Number > r.Number && other.Status.Phase == Succeeded })
-	if i < 0 {
-		return r
-	}
-	by := releases[i].deployed(releases)
-	lived := releases[i].Status.At(StepVerdict).Sub(r.Status.At(StepVerdict)).Round(100 * time.Millisecond)
-	r.Status.Phase, r.Status.SupersededBy = Superseded, by
-	r.Status.Message = fmt.Sprintf("Was live for %s, then superseded by %s", lived, short(by))
-	return r
-}
-
-func (r Refusal) unreported() bool { return r.Repository != "" && !r.Reported }
-
-// wakeReports gives every target of the line that is out of step a turn. A check
-// that is being turned green for a commit which no longer serves is interrupted.
+// wakeReports gives every target of the line that is out of step a turn. What is
+// being turned green for a commit which no longer serves is interrupted.
 func (a *Agent) wakeReports(line Line) {
-	releases := a.Reader.Releases(line)
+	if p, found := a.Records.Preview(line); found {
+		a.wakePreviewReports(p)
+	}
+	releases := a.reportable(line)
 	for _, r := range releases {
-		if now := r.late(releases); now.due(a.now()) {
-			a.reports.wake(r.target(), now.Status.Phase != Succeeded && a.isGreening(r))
+		for _, way := range a.ways {
+			if now := r.late(way, releases); now.due(way, a.now()) {
+				a.reports.wake(r.target(way), now.Status.Phase != Succeeded && a.isGreening(r, way))
+			}
 		}
 	}
 }
@@ -108,134 +58,180 @@ func (a *Agent) wakeReports(line Line) {
 // at the app: nothing else tells when a word is due that was not, or that an app
 // is back which was gone when it was.
 func (a *Agent) remind(app App) {
-	for _, r := range app.Status.Refusals {
-		if r.unreported() {
-			a.reports.remind(r.target())
+	for _, way := range a.ways {
+		for _, r := range app.Status.Refusals {
+			if r.Unreported(way) {
+				a.reports.remind(r.target(way))
+			}
 		}
-	}
-	if a.Checks == nil {
-		return // all are out of step, and stay so
-	}
-	for _, environment := range app.Environments {
-		releases := a.Reader.Releases(Line{App: app.Name, Environment: environment.Name})
-		for _, r := range releases {
-			if r.late(releases).due(a.now()) {
-				a.reports.remind(r.target())
+		for _, p := range app.Previews {
+			for _, to := range p.targets(way, a.now()) {
+				a.reports.remind(to)
+			}
+		}
+		for _, environment := range app.Environments {
+			releases := a.reportable(Line{App: app.Name, Environment: environment.Name})
+			for _, r := range releases {
+				if r.late(way, releases).due(way, a.now()) {
+					a.reports.remind(r.target(way))
+				}
 			}
 		}
 	}
 }
 
-// greening notes that the check of r is being turned green, until the result is
-// called. One target does one thing at a time.
-func (a *Agent) greening(r Release) (done func()) {
+// greening notes that the way is turning green for r, until the result is called.
+// One target does one thing at a time.
+func (a *Agent) greening(r Release, way Way) (done func()) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.greens[r.target()] = r.Intent
+	a.greens[r.target(way)] = r.Intent
 	return func() {
 		a.mu.Lock()
 		defer a.mu.Unlock()
-		delete(a.greens, r.target())
+		delete(a.greens, r.target(way))
 	}
 }
 
-func (a *Agent) isGreening(r Release) bool {
+func (a *Agent) isGreening(r Release, way Way) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.greens[r.target()] == r.Intent
+	return a.greens[r.target(way)] == r.Intent
 }
 
-// report brings the check runs of one target in step with what is durable. It
-// runs at least once per change; the check run's external ID makes it idempotent.
+// telling is one thing to report.
+type telling func(context.Context) error
+
+// report brings one target in step with what is durable. It runs at least once per
+// change; what each way finds again makes it idempotent.
 func (a *Agent) report(ctx context.Context, to target) error {
 	app, found := a.app(to.app)
-	if !found || a.Checks == nil {
+	if !found || !slices.Contains(a.ways, to.way) {
 		return nil
 	}
-	var due []func(context.Context) error
-	for _, environment := range app.Environments {
-		releases := a.Reader.Releases(Line{App: to.app, Environment: environment.Name})
-		for _, r := range releases {
-			if r.target() == to && r.late(releases).due(a.now()) {
-				due = append(due, func(ctx context.Context) error { return a.reportRelease(ctx, r, environment) })
-			}
-		}
-	}
-	for _, r := range app.Status.Refusals {
-		if r.target() == to && r.unreported() {
-			due = append(due, func(ctx context.Context) error { return a.reportRefusal(ctx, r) })
-		}
-	}
+	queues := a.queues(app, to)
 	// In any order: what hangs must not be in the way of the others every time.
-	rand.Shuffle(len(due), func(i, j int) { due[i], due[j] = due[j], due[i] }) //nolint:gosec // because an order is no secret
+	rand.Shuffle(len(queues), func(i, j int) { queues[i], queues[j] = queues[j], queues[i] }) //nolint:gosec // because an order is no secret
 	var failures []error
-	for _, do := range due {
-		err := a.inSlot(ctx, do)
-		failures = append(failures, err)
-		if errors.Is(err, context.DeadlineExceeded) { // it hangs: the rest would too
-			break
+	for _, queue := range queues {
+		for _, do := range queue {
+			err := a.inSlot(ctx, to.way, do)
+			failures = append(failures, err)
+			if errors.Is(err, context.DeadlineExceeded) { // it hangs: the rest would too
+				return errors.Join(failures...)
+			}
+			if err != nil {
+				break
+			}
 		}
 	}
 	return errors.Join(failures...)
 }
 
-// inSlot does one report once fewer than reportsAtOnce are under way.
-func (a *Agent) inSlot(ctx context.Context, do func(context.Context) error) error {
+// queues is what the target is to be told. The jobs of one queue come in their
+// order, and none after one that failed.
+func (a *Agent) queues(app App, to target) [][]telling {
+	var queues [][]telling
+	if to.way == WayComment {
+		for _, number := range a.uncommented(app, to) {
+			queues = append(queues, []telling{func(ctx context.Context) error { return a.reportComment(ctx, app, to, number) }})
+		}
+		return queues
+	}
+	for _, environment := range app.Environments {
+		var line []telling
+		releases := a.reportable(Line{App: to.app, Environment: environment.Name})
+		for _, r := range releases {
+			if r.target(to.way) == to && r.late(to.way, releases).due(to.way, a.now()) {
+				line = append(line, func(ctx context.Context) error { return a.reportRelease(ctx, r, to.way, environment) })
+			}
+		}
+		if to.way == WayDeployment { // the newest has to be the one that GitHub made last
+			queues = append(queues, line)
+			continue
+		}
+		for _, do := range line {
+			queues = append(queues, []telling{do})
+		}
+	}
+	for _, p := range app.Previews {
+		queues = append(queues, a.previewQueues(p, to)...)
+	}
+	for _, r := range app.Status.Refusals {
+		if r.target(to.way) == to && r.Unreported(to.way) {
+			queues = append(queues, []telling{func(ctx context.Context) error { return a.reportRefusal(ctx, r, to.way) }})
+		}
+	}
+	return queues
+}
+
+// inSlot does one report of the way once fewer than reportsAtOnce are under way.
+func (a *Agent) inSlot(ctx context.Context, way Way, do telling) error {
+	slots := a.slots[way]
 	select {
-	case a.slots <- struct{}{}:
+	case slots <- struct{}{}:
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	defer func() { <-a.slots }()
+	defer func() { <-slots }()
 	return do(ctx)
 }
 
-// show makes the check run look like check, which is about something of the time
-// since. What can never be shown is logged once and given up: it counts as
-// reported, though it is not shown.
-func (a *Agent) show(ctx context.Context, line Line, check Check, since time.Time) (id int64, shown bool, err error) {
+// show makes the way show m. What can never be shown is logged once and given up:
+// it counts as reported, though it is not shown.
+func (a *Agent) show(ctx context.Context, m *message) (id int64, shown bool, err error) {
 	showCtx, cancel := context.WithTimeout(ctx, reportTimeout)
 	defer cancel()
-	id, err = a.Checks.Show(showCtx, check)
-	hopeless := errors.Is(err, ErrNoCommit) || a.now().Sub(since) >= reportAge
+	id, err = a.say(showCtx, m)
+	hopeless := errors.Is(err, ErrNoCommit) || a.now().Sub(m.since) >= reportAge
 	if err != nil && hopeless && ctx.Err() == nil {
-		a.log.Warn("giving up on a check", "environment", line.Environment, "name", line.App,
-			"repository", check.Repository, "commit", check.Commit, "error", err)
-		return check.ID, false, nil
+		a.log.Warn("giving up on a report", "kind", m.way, "environment", m.line.Environment, "name", m.line.App,
+			"repository", m.repository, "commit", m.commit, "error", err)
+		return m.id, false, nil
 	}
 	return id, err == nil, err
 }
 
-// reportRelease shows r as it is, and writes down that it did.
-func (a *Agent) reportRelease(ctx context.Context, r Release, environment Environment) error {
+// reportRelease has the way show r as it is, and writes down that it did.
+func (a *Agent) reportRelease(ctx context.Context, r Release, way Way, environment Environment) error {
 	for {
 		releases := a.Reader.Releases(r.Line)
-		now := r.late(releases)
+		now := r.late(way, releases)
 		done := func() {}
 		if now.Status.Phase == Succeeded {
-			done = a.greening(r)
+			done = a.greening(r, way)
 		}
-		id, shown, err := a.show(ctx, r.Line, now.check(environment, a.Apps.Apps(), now.replaced(releases)), r.IssuedAt)
+		m := now.message(way, a.view(environment, releases))
+		id, shown, err := a.show(ctx, m)
 		done()
 		if err != nil {
-			return fmt.Errorf("reporting release %d of %s: %w", r.Number, r.Line, err)
+			return fmt.Errorf("reporting release %d of %s as a %s: %w", r.Number, r.Line, way, err)
 		}
-		if phase := now.checkPhase(); r.late(a.Reader.Releases(r.Line)).checkPhase() == phase {
-			return a.recordReport(ctx, r, Reported{Phase: phase, CheckRun: id}, shown)
+		r.Status.ReportedOn = m.head
+		reported := now.shows(way)
+		if r.late(way, a.Reader.Releases(r.Line)).shows(way) == reported {
+			reported.ID = id
+			return a.recordReport(ctx, r, reported, shown)
 		}
-		r.Status.Reported.CheckRun = id // overtaken while it was being turned green
+		before := r.Status.Shown(way) // overtaken while it was being turned green
+		before.ID = id
+		r.Status.report(before)
 	}
 }
 
-// recordReport makes durable what the check of r shows, or would if it could be
-// shown.
+// recordReport makes durable what a way shows of r, or would if it could be shown.
 func (a *Agent) recordReport(ctx context.Context, r Release, reported Reported, shown bool) error {
+	on := r.Status.ReportedOn
+	if r.Removed {
+		return a.recordRemains(ctx, r, reported)
+	}
 	// Whatever happened to the release meanwhile, this much is reported.
 	for {
 		was := r.Status
 		r.Status.Timeline = slices.Clone(r.Status.Timeline)
-		r.Status.Reported = reported
-		if shown && reported.Phase.Terminal() {
+		r.Status.report(reported)
+		r.Status.ReportedOn = orElse(r.Status.ReportedOn, on)
+		if shown && reported.Phase.Terminal() && reported.Way == a.ways[0] {
 			r.Status.Reach(StepReported, a.now())
 		}
 		_, err := a.Releases.UpdateRelease(ctx, r)
@@ -252,14 +248,14 @@ func (a *Agent) recordReport(ctx context.Context, r Release, reported Reported, 
 	}
 }
 
-func (a *Agent) reportRefusal(ctx context.Context, r Refusal) error {
-	if _, _, err := a.show(ctx, r.Line, r.check(a.Apps.Apps()), r.At); err != nil {
-		return fmt.Errorf("reporting the refusal of %s: %w", r.Tag, err)
+func (a *Agent) reportRefusal(ctx context.Context, r Refusal, way Way) error {
+	if _, _, err := a.show(ctx, r.message(way, a.view(Environment{Name: r.Line.Environment}, nil))); err != nil {
+		return fmt.Errorf("reporting the refusal of %s as a %s: %w", r.Tag, way, err)
 	}
 	return a.Apps.UpdateApp(ctx, r.Line.App, func(s *AppStatus) {
 		for i := range s.Refusals {
-			if s.Refusals[i].Tag == r.Tag {
-				s.Refusals[i].Reported = true
+			if s.Refusals[i].Tag == r.Tag && !slices.Contains(s.Refusals[i].Reported, way) {
+				s.Refusals[i].Reported = append(slices.Clone(s.Refusals[i].Reported), way)
 			}
 		}
 	})

@@ -24,10 +24,10 @@ func TestAReportThatIsImpossibleIsGivenUp(t *testing.T) {
 		w.onShow = func(Check) error { shows++; return fmt.Errorf("%w: 422 No commit found", ErrNoCommit) }
 		w.deploys(t, push(1, 0, 1), denied)
 		r := w.releases[0]
-		if r.Status.Phase != Succeeded || r.unreported() || !r.Status.At(StepReported).IsZero() {
+		if r.Status.Phase != Succeeded || r.unreported(WayCheck) || !r.Status.At(StepReported).IsZero() {
 			t.Errorf("got %+v, want it live, not reported and not to be", r.Status)
 		}
-		if got := w.app.Status.Refusals; len(got) != 1 || got[0].unreported() {
+		if got := w.app.Status.Refusals; len(got) != 1 || got[0].Unreported(WayCheck) {
 			t.Errorf("got refusals %+v, want one that is not to be reported", got)
 		}
 		if shows > 4 { // waiting, rolling out, live; and the refusal
@@ -110,9 +110,9 @@ func TestAWordOfWhatIsPutBackWaitsAMoment(t *testing.T) {
 		{RolledBack, RollingOut, 0, true},
 		{RolledBack, Restoring, quietTime, true},
 	} {
-		r := Release{Status: Status{Phase: test.phase, Reported: Reported{Phase: test.shown}}}
+		r := Release{Status: Status{Phase: test.phase, Reported: []Reported{{Way: WayCheck, Phase: test.shown}}}}
 		r.Status.Reach(StepVerdict, noon())
-		if got := r.due(after(test.since)); got != test.want {
+		if got := r.due(WayCheck, after(test.since)); got != test.want {
 			t.Errorf("%s, %s after its verdict, and the check shows %s: got due %t, want %t", test.phase, test.since, test.shown, got, test.want)
 		}
 	}
@@ -140,7 +140,7 @@ func TestAReportIsTriedForTwoWeeks(t *testing.T) {
 			w := newWorld(t)
 			w.onShow = func(Check) error { return test.answer }
 			a := New(Ports{Checks: w}, Config{Logger: slog.New(slog.NewTextHandler(&log, nil)), Now: func() time.Time { return after(test.age) }})
-			id, shown, err := a.show(t.Context(), Line{}, Check{ID: 0, ExternalID: "x"}, noon())
+			id, shown, err := a.show(t.Context(), Refusal{Intent: "x", At: noon()}.message(WayCheck, view{}))
 			if shown != test.shown || shown != (id == 1) || (err == nil) != (test.shown || test.givenUp) {
 				t.Errorf("got %d, %t, %v; want shown %t, given up %t", id, shown, err, test.shown, test.givenUp)
 			}
@@ -149,7 +149,7 @@ func TestAReportIsTriedForTwoWeeks(t *testing.T) {
 			}
 			dying, cancel := context.WithCancel(t.Context())
 			cancel()
-			if _, _, err := a.show(dying, Line{}, Check{}, noon()); err == nil && !test.shown {
+			if _, _, err := a.show(dying, Refusal{At: noon()}.message(WayCheck, view{})); err == nil && !test.shown {
 				t.Error("an agent that was told to stop gave up")
 			}
 		})

@@ -356,7 +356,7 @@ func TestRequestersWords(t *testing.T) {
 	if back.Evidence.Claims["user"] != r.By || back.Evidence.Claims["reason"] != r.Reason {
 		t.Errorf("got the evidence %v, want it whole", back.Evidence.Claims)
 	}
-	c := back.check(testApp(t).Environments[0], nil, 0)
+	c := back.check(view{Environment: testApp(t).Environments[0]})
 	if shown := c.Summary + c.Text; strings.Contains(shown, "111122223333") || !strings.Contains(shown, "assumed-role/Admin/alice") ||
 		!strings.Contains(shown, `"checkout \[broken\](x) # again"`) {
 		t.Errorf("got\n%s", shown)

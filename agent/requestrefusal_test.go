@@ -60,7 +60,7 @@ func TestRequestsThatGetNoRelease(t *testing.T) {
 				w.born = time.Now()
 				w.releases = released(t, push(1, 0, 1), push(2, 2, 3))
 				for i := range w.releases {
-					w.releases[i].Status.Reported.Phase = Succeeded
+					w.releases[i].Status.Reported = []Reported{{Way: WayCheck, Phase: Succeeded}}
 				}
 				change(w)
 				w.ask("back", "1")

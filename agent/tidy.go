@@ -103,7 +103,7 @@ func (a *Agent) kept(app App, releases []Release, good *Release) map[int]bool {
 	for i, r := range releases {
 		recent := i >= len(releases)-max(app.History, 1)
 		replayable := a.now().Sub(r.IssuedAt) < intent.MaxClockSkew+time.Minute
-		unreported := a.Checks != nil && r.late(releases).unreported()
+		unreported := slices.ContainsFunc(a.ways, func(way Way) bool { return r.late(way, releases).unreported(way) })
 		if recent || replayable || r.Number == good.Number || unreported {
 			keep[r.Number] = true
 		}

@@ -64,12 +64,12 @@ func (l *ledger) fate(p *push, releases []release, want expectation) (found []st
 	case denied && !refused.Superseded:
 		say("refused by %q: %s", refused.Rule, refused.Message)
 	case denied:
-		if !refused.Reported {
+		if !slices.Contains(refused.Reported, "check") {
 			say("its refusal is not reported")
 		}
 		found = append(found, l.shown(p, "neutral")...)
-	case !r.terminal() || !slices.Contains(r.conclusions(releases), conclusionOf(r.Status.Reported.Phase)):
-		say("release %d is %s (%s), and %q is reported", r.Spec.Number, r.Status.Phase, r.Status.Message, r.Status.Reported.Phase)
+	case !r.terminal() || !slices.Contains(r.conclusions(releases), conclusionOf(r.shown("check"))):
+		say("release %d is %s (%s), and %q is reported", r.Spec.Number, r.Status.Phase, r.Status.Message, r.shown("check"))
 	default:
 		found = append(found, l.shown(p, r.conclusions(releases)...)...)
 		newer := len(releases) > 0 && releases[len(releases)-1].Spec.Number > r.Spec.Number

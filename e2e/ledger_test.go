@@ -53,8 +53,11 @@ type release struct {
 	Status struct {
 		Phase, Message string
 		RestoredTo     int
-		Reported       struct{ Phase string }
-		Timeline       []struct {
+		Reported       []struct {
+			Way, Phase string
+			ID         int64
+		}
+		Timeline []struct {
 			Step string
 			At   time.Time
 		}
@@ -72,6 +75,16 @@ func (r release) at(step string) time.Time {
 	return time.Time{}
 }
 
+// shown is the phase that a way shows of the release; empty for none.
+func (r release) shown(way string) string {
+	for _, reported := range r.Status.Reported {
+		if reported.Way == way {
+			return reported.Phase
+		}
+	}
+	return ""
+}
+
 func (r release) terminal() bool {
 	return slices.Contains([]string{"Succeeded", "Failed", "RolledBack", "Superseded"}, r.Status.Phase)
 }
@@ -79,7 +92,8 @@ func (r release) terminal() bool {
 // refusal is what the ledger reads of a refusal on an App.
 type refusal struct {
 	Intent, Tag, Rule, Message, Repository string
-	Superseded, Reported                   bool
+	Superseded                             bool
+	Reported                               []string // ways
 	At                                     time.Time
 }
 

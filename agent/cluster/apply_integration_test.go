@@ -86,7 +86,7 @@ func (f *fixture) deploy(t *testing.T, r agent.Release) agent.Release {
 	r = step(r, agent.RollingOut)
 	f.awaitObservation(t, r, live)
 	r = step(r, agent.Succeeded)
-	r.Status.Reported = agent.Reported{Phase: agent.Succeeded}
+	r.Status.Reported = []agent.Reported{{Way: agent.WayCheck, Phase: agent.Succeeded, Ready: 2, ID: 7}}
 	r = step(r, agent.Succeeded)
 	t.Logf("release %d: applied after %v, live after %v", r.Number, applied, time.Since(started))
 	eventually(t, "the event of the success is sent", func() bool { return len(f.events.backlog) == 0 })

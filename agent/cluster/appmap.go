@@ -48,7 +48,8 @@ func domainAppStatus(o v1alpha1.AppStatus) agent.AppStatus {
 				Line:   agent.Line{App: r.App, Environment: r.Environment},
 				Intent: r.Intent, Tag: r.Tag, IssuedAt: plainTime(r.IssuedAt),
 				Superseded: r.Superseded, SupersededBy: r.SupersededBy, Rule: r.Rule, Message: r.Message, At: plainTime(r.At),
-				Repository: r.Repository, RepositoryID: r.RepositoryID, Commit: r.Commit, RunID: r.RunID, Reported: r.Reported,
+				Repository: r.Repository, RepositoryID: r.RepositoryID, Commit: r.Commit, HeadCommit: r.HeadCommit, PullRequest: r.PullRequest, RunID: r.RunID,
+				Reported: each(r.Reported, func(way string) agent.Way { return agent.Way(way) }),
 			}
 		}),
 	}
@@ -73,7 +74,8 @@ func appStatusResource(s agent.AppStatus) v1alpha1.AppStatus {
 				Intent: r.Intent, Tag: cut(r.Tag, maxTag), IssuedAt: micro(r.IssuedAt),
 				Superseded: r.Superseded, SupersededBy: r.SupersededBy, Rule: cut(r.Rule, maxTag), Message: cut(r.Message, v1alpha1.MaxMessage),
 				At: micro(r.At), Repository: cut(r.Repository, maxRepository), RepositoryID: r.RepositoryID,
-				Commit: r.Commit, RunID: r.RunID, Reported: r.Reported,
+				Commit: r.Commit, HeadCommit: r.HeadCommit, PullRequest: r.PullRequest, RunID: r.RunID,
+				Reported: each(r.Reported, func(way agent.Way) string { return string(way) }),
 			}
 		}),
 	}

@@ -166,7 +166,7 @@ func statusResource(s agent.Status) v1alpha1.ReleaseStatus {
 	o := v1alpha1.ReleaseStatus{
 		Phase: string(s.Phase), Message: cut(told(s.Message), v1alpha1.MaxMessage),
 		SupersededBy: s.SupersededBy, RestoredTo: s.RestoredTo,
-		Reported:     v1alpha1.Reported{Phase: string(s.Reported.Phase), CheckRun: s.Reported.CheckRun},
+		ReportedOn:   s.ReportedOn,
 		PredeployLog: cutHead(s.PredeployLog, v1alpha1.MaxLog),
 	}
 	if c := s.Cause; c != nil {
@@ -181,6 +181,9 @@ func statusResource(s agent.Status) v1alpha1.ReleaseStatus {
 	o.Timeline = each(s.Timeline, func(m agent.Moment) v1alpha1.Moment {
 		return v1alpha1.Moment{Step: string(m.Step), At: metav1.NewMicroTime(m.At)}
 	})
+	o.Reported = each(s.Reported, func(r agent.Reported) v1alpha1.Reported {
+		return v1alpha1.Reported{Way: string(r.Way), Phase: string(r.Phase), Ready: r.Ready, ID: r.ID}
+	})
 	o.Services = each(s.Services, func(s agent.ServiceStatus) v1alpha1.ServiceStatus { return v1alpha1.ServiceStatus(s) })
 	o.Drift = each(s.Drift[max(0, len(s.Drift)-agent.MaxDriftRecords):], driftResource)
 	o.Inventory = each(s.Inventory, objectResource)
@@ -191,7 +194,7 @@ func domainStatus(o v1alpha1.ReleaseStatus) agent.Status {
 	s := agent.Status{
 		Phase: agent.Phase(o.Phase), Message: o.Message, SupersededBy: o.SupersededBy, RestoredTo: o.RestoredTo,
 		Timeline:     domainTimeline(o.Timeline),
-		Reported:     agent.Reported{Phase: agent.Phase(o.Reported.Phase), CheckRun: o.Reported.CheckRun},
+		ReportedOn:   o.ReportedOn,
 		PredeployLog: o.PredeployLog,
 	}
 	if c := o.Cause; c != nil {
@@ -200,6 +203,9 @@ func domainStatus(o v1alpha1.ReleaseStatus) agent.Status {
 			Message: c.Message, Next: c.Next, Log: c.Log, Events: c.Events,
 		}
 	}
+	s.Reported = each(o.Reported, func(r v1alpha1.Reported) agent.Reported {
+		return agent.Reported{Way: agent.Way(r.Way), Phase: agent.Phase(r.Phase), Ready: r.Ready, ID: r.ID}
+	})
 	s.Services = each(o.Services, func(s v1alpha1.ServiceStatus) agent.ServiceStatus { return agent.ServiceStatus(s) })
 	s.Drift = each(o.Drift, domainDrift)
 	s.Inventory = each(o.Inventory, referenceOf)

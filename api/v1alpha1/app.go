@@ -366,10 +366,20 @@ type Refusal struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
 	Commit string `json:"commit,omitempty"`
+	// headCommit is that of its pull request, as the intent says.
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	HeadCommit string `json:"headCommit,omitempty"`
+	// pullRequest is the number of the pull request that asked.
+	// +optional
+	PullRequest int `json:"pullRequest,omitempty"`
 	// runID is the workflow run that asked.
 	// +optional
 	RunID int64 `json:"runID,omitempty"`
-	// reported is true once the commit shows it.
+	// reported are the ways that have told of it: check, status, receipt.
 	// +optional
-	Reported bool `json:"reported,omitempty"`
+	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:items:MaxLength=64
+	// +listType=set
+	Reported []string `json:"reported,omitempty"`
 }

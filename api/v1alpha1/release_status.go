@@ -46,9 +46,17 @@ type ReleaseStatus struct {
 	// +listType=map
 	// +listMapKey=name
 	Services []ServiceStatus `json:"services,omitempty"`
-	// reported is what the check on the commit shows.
+	// reported is what each way out of the cluster shows of the release.
 	// +optional
-	Reported Reported `json:"reported,omitzero"`
+	// +kubebuilder:validation:MaxItems=16
+	// +listType=map
+	// +listMapKey=way
+	Reported []Reported `json:"reported,omitempty"`
+	// reportedOn is the head commit of the pull request, if the release is reported
+	// there instead of on its source's commit.
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	ReportedOn string `json:"reportedOn,omitempty"`
 	// predeployLog has the last lines of a predeploy that ended well, redacted.
 	// +optional
 	// +kubebuilder:validation:MaxLength=16384
@@ -130,16 +138,23 @@ type ServiceStatus struct {
 	Restarts int `json:"restarts,omitempty"`
 }
 
-// Reported is what the check on the commit shows.
+// Reported is what one way out of the cluster shows of the release.
 type Reported struct {
-	// phase is the phase that the check shows: one of a release's, or Waiting while
-	// its rollout waits out of the ordinary, as for a node that an autoscaler adds.
+	// way is check, deployment, comment, status or receipt.
+	// +kubebuilder:validation:MaxLength=64
+	Way string `json:"way"`
+	// phase is the phase that it shows: one of a release's, or Waiting while its
+	// rollout waits out of the ordinary, as for a node that an autoscaler adds.
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
 	Phase string `json:"phase,omitempty"`
-	// checkRun is GitHub's number of the check run.
+	// ready is how many new pods it shows as ready, of a rollout that takes long.
 	// +optional
-	CheckRun int64 `json:"checkRun,omitempty"`
+	Ready int `json:"ready,omitempty"`
+	// id is GitHub's number of the check run, the deployment or the comment; of
+	// receipts it is the number of the last one.
+	// +optional
+	ID int64 `json:"id,omitempty"`
 }
 
 // Drift is what somebody else has done to an object of the release, and what was

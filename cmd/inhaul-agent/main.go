@@ -69,7 +69,9 @@ func serve(ctx context.Context, s settings, logger *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	counted := metrics.New(metrics.Config{Apps: client, Releases: client, Reporting: s.githubAppID != 0, Poll: cmp.Or(s.pollInterval, agent.SlowestPoll), Now: time.Now})
+	counted := metrics.New(metrics.Config{
+		Apps: client, Releases: client, Ways: s.ways(), Poll: cmp.Or(s.pollInterval, agent.SlowestPoll), Now: time.Now,
+	})
 	checks, err := newChecks(s, counted, client.Leads, logger)
 	if err != nil {
 		return err

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/inhaul/inhaul/agent"
 )
 
 // settings are read once, from the environment; --kubeconfig is for running
@@ -92,6 +94,14 @@ func parse(args []string, getenv func(string) string) (settings, error) {
 		return s, fmt.Errorf("INHAUL_LOG_LEVEL is %q, want debug, info, warn or error", getenv("INHAUL_LOG_LEVEL"))
 	}
 	return s, s.parseApp(getenv)
+}
+
+// ways are those that the settings turn on.
+func (s *settings) ways() []agent.Way {
+	if s.githubAppID != 0 {
+		return []agent.Way{agent.WayCheck}
+	}
+	return nil
 }
 
 // parseApp reads the GitHub App, if there is one.

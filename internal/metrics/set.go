@@ -21,11 +21,11 @@ func changeBuckets() []float64 {
 
 // Config says what a Set reads.
 type Config struct {
-	Apps      agent.Apps
-	Releases  agent.ReleaseReader
-	Reporting bool          // whether checks are written at all
-	Poll      time.Duration // the loop beats at least this often
-	Now       func() time.Time
+	Apps     agent.Apps
+	Releases agent.ReleaseReader
+	Ways     []agent.Way   // out, by which anything is reported
+	Poll     time.Duration // the loop beats at least this often
+	Now      func() time.Time
 }
 
 // Set is all that is counted. It is safe for concurrent use.

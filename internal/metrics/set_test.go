@@ -44,7 +44,7 @@ func release(number int, phase agent.Phase, seconds ...int) agent.Release {
 
 // written is what a Set writes, and a Set with a clock that stands at now.
 func newSet(c *cluster, now time.Time) *Set {
-	return New(Config{Apps: c, Releases: c, Reporting: true, Poll: 5 * time.Second, Now: func() time.Time { return now }})
+	return New(Config{Apps: c, Releases: c, Ways: []agent.Way{agent.WayCheck}, Poll: 5 * time.Second, Now: func() time.Time { return now }})
 }
 
 func written(t *testing.T, s *Set) string {
@@ -115,12 +115,12 @@ func TestTheAgesOfWaitingWorkAreTheLeaders(t *testing.T) {
 		t.Errorf("got ages without leading:\n%s", text)
 	}
 	done := s.Lead()
-	wantLines(t, written(t, s), "inhaul_leader 1", `inhaul_deploy_queue_age_seconds{app="shop"} 30`, `inhaul_report_lag_seconds{app="shop"} 50`)
+	wantLines(t, written(t, s), "inhaul_leader 1", `inhaul_deploy_queue_age_seconds{app="shop"} 30`, `inhaul_report_lag_seconds{app="shop",way="check"} 50`, `inhaul_reports_pending{app="shop",way="check"} 2`)
 
 	for i := range c.releases {
-		c.releases[i].Status.Phase, c.releases[i].Status.Reported.Phase = agent.Failed, agent.Failed
+		c.releases[i].Status.Phase, c.releases[i].Status.Reported = agent.Failed, []agent.Reported{{Way: agent.WayCheck, Phase: agent.Failed}}
 	}
-	wantLines(t, written(t, s), `inhaul_deploy_queue_age_seconds{app="shop"} 0`, `inhaul_report_lag_seconds{app="shop"} 0`)
+	wantLines(t, written(t, s), `inhaul_deploy_queue_age_seconds{app="shop"} 0`, `inhaul_report_lag_seconds{app="shop",way="check"} 0`, `inhaul_reports_pending{app="shop",way="check"} 0`)
 	reads := c.reads
 	_ = written(t, s)
 	if c.reads != reads {

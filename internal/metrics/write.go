@@ -19,8 +19,19 @@ const ContentType = "text/plain; version=0.0.4; charset=utf-8"
 
 // backlog is the oldest work of an app.
 type backlog struct {
-	app            string
-	deploy, report time.Duration
+	app     string
+	deploy  time.Duration
+	reports map[agent.Way]lag
+}
+
+// lag is what a way has yet to tell of an app.
+type lag struct {
+	count  int
+	oldest time.Duration
+}
+
+func (b *backlog) add(way agent.Way, count int, age time.Duration) {
+	b.reports[way] = lag{b.reports[way].count + count, max(b.reports[way].oldest, age)}
 }
 
 // Write writes every metric. The ages of waiting work are those of a leading process, which alone can mend them.
@@ -41,10 +52,14 @@ func (s *Set) Write(to io.Writer) error {
 	for _, b := range apps {
 		line(w, "inhaul_deploy_queue_age_seconds", []string{"app"}, []string{b.app}, b.deploy.Seconds())
 	}
-	header(w, "inhaul_report_lag_seconds", "Time for which the app's oldest check has not shown what is durable; 0 where all do.", "gauge")
-	for _, b := range apps {
-		line(w, "inhaul_report_lag_seconds", []string{"app"}, []string{b.app}, b.report.Seconds())
-	}
+	header(w, "inhaul_report_lag_seconds", "Time for which the oldest release of the app has not been shown by the way as it is; 0 where all are.", "gauge")
+	s.eachWay(apps, func(app, way string, l lag) {
+		line(w, "inhaul_report_lag_seconds", []string{"app", "way"}, []string{app, way}, l.oldest.Seconds())
+	})
+	header(w, "inhaul_reports_pending", "Releases and refusals of the app that the way does not show as they are.", "gauge")
+	s.eachWay(apps, func(app, way string, l lag) {
+		line(w, "inhaul_reports_pending", []string{"app", "way"}, []string{app, way}, float64(l.count))
+	})
 	process(w)
 	if err := w.Flush(); err != nil {
 		return fmt.Errorf("writing metrics: %w", err)
@@ -70,22 +85,33 @@ func (s *Set) backlogs() []backlog {
 	apps := s.config.Apps.Apps()
 	all := make([]backlog, 0, min(len(apps), maxSeries))
 	for _, app := range apps[:min(len(apps), maxSeries)] {
-		b := backlog{app: app.Name}
+		b := backlog{app: app.Name, reports: map[agent.Way]lag{}}
 		for _, environment := range app.Environments {
 			waiting := s.waits(agent.Line{App: app.Name, Environment: environment.Name})
 			b.deploy = max(b.deploy, age(waiting.Deploy))
-			if s.config.Reporting {
-				b.report = max(b.report, age(waiting.Report))
+			for way, waits := range waiting.Reports {
+				b.add(way, waits.Count, age(waits.Since))
 			}
 		}
 		for _, r := range app.Status.Refusals {
-			if s.config.Reporting && r.Repository != "" && !r.Reported {
-				b.report = max(b.report, age(r.At))
+			for _, way := range s.config.Ways {
+				if r.Unreported(way) {
+					b.add(way, 1, age(r.At))
+				}
 			}
 		}
 		all = append(all, b)
 	}
 	return all
+}
+
+// eachWay calls see for every app and every way.
+func (s *Set) eachWay(apps []backlog, see func(app, way string, l lag)) {
+	for _, b := range apps {
+		for _, way := range s.config.Ways {
+			see(b.app, string(way), b.reports[way])
+		}
+	}
 }
 
 // waits is the backlog of a line. One that has none is not read again before it moves.
@@ -96,10 +122,10 @@ func (s *Set) waits(l agent.Line) agent.Backlog {
 	if idle {
 		return agent.Backlog{}
 	}
-	b := agent.Waiting(s.config.Releases.Releases(l))
+	b := agent.Waiting(s.config.Releases.Releases(l), s.config.Ways)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if b == (agent.Backlog{}) && moves == s.moves { // else it may have moved while it was read
+	if b.Deploy.IsZero() && b.Reports == nil && moves == s.moves { // else it may have moved while it was read
 		s.idle[l] = true
 	}
 	return b

@@ -1,0 +1,116 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"slices"
+)
+
+// uncommented are the pull requests of the target whose comment does not show what
+// is durable.
+func (a *Agent) uncommented(app App, to target) []int {
+	var numbers []int
+	a.eachRelease(app, func(r Release, v view) {
+		if r.target(WayComment) == to && r.due(WayComment, v.Now) && !slices.Contains(numbers, r.Source.PullRequest) {
+			numbers = append(numbers, r.Source.PullRequest)
+		}
+	})
+	for _, p := range app.Previews {
+		for _, d := range p.Destroys {
+			if d.target(p, WayComment) == to && d.due(p, WayComment, a.now()) && !slices.Contains(numbers, d.Source.PullRequest) {
+				numbers = append(numbers, d.Source.PullRequest)
+			}
+		}
+	}
+	return numbers
+}
+
+// eachRelease calls see with every kept release of app.
+func (a *Agent) eachRelease(app App, see func(Release, view)) {
+	for _, environment := range app.Environments {
+		v := a.view(environment, a.reportable(Line{App: app.Name, Environment: environment.Name}))
+		for _, r := range v.Releases {
+			see(r, v)
+		}
+	}
+}
+
+// comment is the one comment of app on the pull request: how each environment
+// stands to which it was deployed. All of it is made again from the kept releases
+// each time, so that it does not matter what the last one said.
+func (a *Agent) comment(app App, repository string, number int) Comment {
+	c := Comment{Repository: repository, PullRequest: number, Marker: commentMarker(app.Name)}
+	var rows []Standing
+	a.eachRelease(app, func(r Release, v view) {
+		if r.Source.Repository != repository || r.Source.PullRequest != number {
+			return
+		}
+		if id := r.Status.Shown(WayComment).ID; id != 0 {
+			c.ID = id
+		}
+		row := r.standing(v, r.address(v.ServerURL))
+		if n := len(rows); n > 0 && rows[n-1].Environment == row.Environment {
+			rows[n-1] = row // a newer one
+			return
+		}
+		rows = append(rows, row)
+	})
+	for _, p := range app.Previews {
+		if row, told := p.standing(repository, number); told {
+			c.ID, rows = max(c.ID, p.Comment), append(rows, row)
+		}
+	}
+	c.Body = commentBody(app.Name, rows, a.now())
+	return c
+}
+
+// address is the page of r's check run, or of the run that asked for r if there is
+// no check run that is known.
+func (r Release) address(server string) string {
+	server = orElse(server, DefaultServerURL)
+	if id := r.Status.Shown(WayCheck).ID; id != 0 {
+		return fmt.Sprintf("%s/%s/runs/%d", server, r.Source.Repository, id)
+	}
+	if r.Source.RunID != 0 {
+		return fmt.Sprintf("%s/%s/actions/runs/%d", server, r.Source.Repository, r.Source.RunID)
+	}
+	return ""
+}
+
+// reportComment has the comment of the pull request show what is durable, and
+// writes down of every release that was news to it that it does.
+func (a *Agent) reportComment(ctx context.Context, app App, to target, number int) error {
+	var news []Release
+	a.eachRelease(app, func(r Release, _ view) {
+		if r.target(WayComment) == to && r.Source.PullRequest == number && r.unreported(WayComment) {
+			news = append(news, r)
+		}
+	})
+	gone, last := endedFor(app, to, number)
+	m := last
+	if len(news) > 0 {
+		newest := slices.MaxFunc(news, func(x, y Release) int { return x.IssuedAt.Compare(y.IssuedAt) })
+		m = newest.message(WayComment, view{})
+	} else if m == nil {
+		return nil
+	}
+	m.comment = a.comment(app, to.repository, number)
+	m.id = m.comment.ID
+	id, shown, err := a.show(ctx, m)
+	if err != nil {
+		return fmt.Errorf("commenting on pull request %d: %w", number, err)
+	}
+	for _, r := range news {
+		reported := r.shows(WayComment)
+		reported.ID = id
+		if err := a.recordReport(ctx, r, reported, shown); err != nil {
+			return err
+		}
+	}
+	for _, p := range gone {
+		if err := a.recordEnd(ctx, p, m, shown, id); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,100 @@
+package agent
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/inhaul/inhaul/spec"
+)
+
+// closedMessage is why a late deploy of a pull request that is closed is superseded.
+func closedMessage(why string) string {
+	return "the pull request was closed, and its preview is gone with it; this is older: " + why
+}
+
+// removedTitle is what is told of a release whose preview was taken away.
+func removedTitle(r Release) string {
+	if r.Status.Phase == Succeeded {
+		return "Was live, until the pull request was closed"
+	}
+	return "Superseded: the pull request was closed"
+}
+
+// title is the end of a preview in one line.
+func (e end) title() string {
+	switch {
+	case e.destroy.Nothing:
+		return "Nothing to remove"
+	case e.destroy.phase(e.preview) == destroyedPhase:
+		return "Preview removed in " + e.took()
+	case e.destroy.phase(e.preview) == waitingPhase:
+		return "Removing the preview takes long"
+	}
+	return "Removing the preview"
+}
+
+func (e end) took() string {
+	return e.destroy.DoneAt.Sub(e.destroy.At).Round(100 * time.Millisecond).String()
+}
+
+// summary says what happened to the preview, why, and what to do next.
+func (e end) summary() string {
+	switch {
+	case e.destroy.Nothing:
+		return fmt.Sprintf("The pull request was closed. There was no preview of `%s` for it. Nothing to do.", e.preview.Line.App)
+	case e.destroy.phase(e.preview) == destroyedPhase:
+		return fmt.Sprintf("The pull request was closed: the namespace `%s` is gone with all that was in it. Opening the pull request again makes it anew.", e.preview.Namespace)
+	case e.destroy.phase(e.preview) == waitingPhase:
+		return fmt.Sprintf("The pull request was closed, and its namespace `%s` does not end. %s.\n\nNext: the platform owner looks at what holds it: `kubectl get namespace %s -o yaml`. The agent goes on trying.",
+			e.preview.Namespace, plain(e.preview.Message), e.preview.Namespace)
+	}
+	return fmt.Sprintf("The pull request was closed: the namespace `%s` is being deleted.", e.preview.Namespace)
+}
+
+// check is the end of a preview as the check run of the intent that asked for it.
+func (e end) check(v view) Check {
+	d := e.destroy
+	c := Check{
+		Repository: d.Source.Repository, Commit: d.Source.Commit, ExternalID: d.Intent,
+		Name: CheckName(e.preview.Line, d.Source.RepositoryID, v.Apps), Status: InProgress, StartedAt: d.At,
+		Title: e.title(), Summary: e.summary(),
+		Text: fmt.Sprintf("Intent `%s` of run %d, attempt %d, by %s · allowed by policy rule %q", d.Intent, d.Source.RunID, d.Source.RunAttempt, plain(d.Source.Actor), d.Rule),
+	}
+	if d.phase(e.preview) == destroyedPhase {
+		c.Status, c.Conclusion, c.CompletedAt = Completed, Success, d.DoneAt
+	}
+	return c
+}
+
+// commitStatus is the end of a preview as a commit status.
+func (e end) commitStatus(v view) CommitStatus {
+	s := CommitStatus{
+		Repository: e.destroy.Source.Repository, Commit: e.destroy.Source.Commit, State: "pending",
+		Context: CheckName(e.preview.Line, e.destroy.Source.RepositoryID, v.Apps), Description: e.title(),
+	}
+	if e.destroy.phase(e.preview) == destroyedPhase {
+		s.State = "success"
+	}
+	return s
+}
+
+// removedSummary says of a release that its preview is gone.
+func (r Release) removedSummary() string {
+	return fmt.Sprintf("%s, and its preview is gone with it. Nothing to do.\n\n", strings.TrimSuffix(r.Status.Message, "."))
+}
+
+// standing is the row of p in the comment on the pull request, if that had a preview
+// that is over.
+func (p Preview) standing(repository string, number int) (row Standing, told bool) {
+	n, _ := spec.PreviewNumber(p.Line.Environment)
+	over := p.Phase == PreviewDestroying || p.Phase == PreviewDestroyed
+	if p.Repository != repository || n != number || !over || p.CreatedAt.IsZero() {
+		return Standing{}, false
+	}
+	row = Standing{Environment: p.Line.Environment, Phase: Superseded, Destroyed: true, Note: "removed: the pull request was closed"}
+	if p.Phase == PreviewDestroying {
+		row.Note = "is being removed: the pull request was closed"
+	}
+	return row, true
+}

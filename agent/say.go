@@ -1,0 +1,163 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// message is what a way is to show: a release or a refusal, as it may be shown now.
+type message struct {
+	way        Way
+	line       Line
+	repository string
+	commit     string // that was deployed
+	head       string // head commit of the pull request that it belongs to, once that is known
+	intent     string
+	since      time.Time // when the intent was issued
+	at         time.Time // of the newest moment that it tells of
+	id         int64     // as in Reported
+
+	view    view
+	release *Release
+	refusal *Refusal
+	end     *end
+	comment Comment // WayComment only
+}
+
+func (r Release) message(way Way, v view) *message {
+	return &message{
+		way: way, line: r.Line, repository: r.Source.Repository, commit: r.Source.Commit, head: r.Status.ReportedOn, intent: r.Intent,
+		since: r.IssuedAt, at: r.Status.last(), id: r.Status.Shown(way).ID, view: v, release: &r,
+	}
+}
+
+func (r Refusal) message(way Way, v view) *message {
+	return &message{
+		way: way, line: r.Line, repository: r.Repository, commit: r.Commit, intent: r.Intent, since: r.At, at: r.At, view: v, refusal: &r,
+	}
+}
+
+// on is the commit that m is shown on.
+func (m *message) on() string { return orElse(m.head, m.commit) }
+
+// check is m as a check run on its commit.
+func (m *message) check() Check {
+	var check Check
+	switch {
+	case m.release != nil:
+		check = m.release.check(m.view)
+	case m.end != nil:
+		check = m.end.check(m.view)
+	default:
+		check = m.refusal.check(m.view)
+	}
+	check.ID, check.Commit = m.id, m.on()
+	return check
+}
+
+// status is m as a commit status on its commit.
+func (m *message) status() CommitStatus {
+	var status CommitStatus
+	switch {
+	case m.release != nil:
+		status = m.release.commitStatus(m.view)
+	case m.end != nil:
+		status = m.end.commitStatus(m.view)
+	default:
+		status = m.refusal.commitStatus(m.view)
+	}
+	status.Commit = m.on()
+	return status
+}
+
+// say has the way show m, and returns what finds it again.
+func (a *Agent) say(ctx context.Context, m *message) (int64, error) {
+	switch m.way {
+	case WayReceipt:
+		return a.publish(ctx, m)
+	case WayComment:
+		return a.Comments.ShowComment(ctx, m.comment)
+	case WayCheck, WayStatus, WayDeployment:
+	}
+	if err := a.findHead(ctx, m); err != nil {
+		return 0, err
+	}
+	switch m.way {
+	case WayCheck:
+		return a.Checks.Show(ctx, m.check())
+	case WayStatus:
+		return 0, a.Statuses.ShowStatus(ctx, m.status())
+	case WayDeployment:
+		return a.Deployments.ShowDeployment(ctx, m.deployment())
+	case WayReceipt, WayComment:
+	}
+	return 0, fmt.Errorf("there is no way %q", m.way)
+}
+
+// deployment is m as a GitHub deployment of the code that it runs.
+func (m *message) deployment() Deployment {
+	r := *m.release
+	d := r.deployment(m.view)
+	d.Transient = m.view.Environment.PullRequest != 0
+	d.ID, d.Commit, d.LogURL = m.id, m.on(), orElse(d.LogURL, r.address(m.view.ServerURL))
+	d.Environment = environmentName(r.Line, r.Source.RepositoryID, m.view.Apps)
+	if r.Restore != 0 {
+		d.Commit = r.restored(m.view, d.Commit)
+	}
+	return d
+}
+
+// restored is the commit whose code r brings back, as r's own repository has it;
+// else the given one.
+func (r Release) restored(v view, otherwise string) string {
+	old := v.find(r.Restore)
+	switch {
+	case old != nil && old.Source.Repository != r.Source.Repository:
+		return otherwise
+	case old != nil && old.Restore == 0 && old.Status.ReportedOn != "":
+		return old.Status.ReportedOn
+	case r.Commit != "":
+		return r.Commit
+	}
+	return otherwise
+}
+
+// maxReceipts is how many numbers of receipts are tried at a time. Each but the
+// first was taken by an agent that died before it wrote that down.
+const maxReceipts = 16
+
+// publish publishes m as a receipt under the first number that is free, or has it
+// already. It names the head commit that the intent names: whoever reads it knows
+// that commit by itself.
+func (a *Agent) publish(ctx context.Context, m *message) (int64, error) {
+	app, found := a.app(m.line.App)
+	if !found {
+		return 0, fmt.Errorf("there is no App %q", m.line.App)
+	}
+	check := m.check()
+	check.ID, check.Commit = 0, m.claimed()
+	receipt := Receipt{
+		Intents: app.Intents, Intent: m.intent, Final: check.Status == Completed, Line: m.line,
+		Check: check, Reported: a.Checks != nil || a.Statuses != nil, At: m.at,
+	}
+	if r := m.release; r != nil {
+		receipt.Marker = r.marker(m.view.Environment.URL, r.replaced(m.view.Releases))
+		if r.Source.PullRequest != 0 {
+			comment := a.comment(app, r.Source.Repository, r.Source.PullRequest)
+			receipt.Comment = &comment
+		}
+	}
+	if e := m.end; e != nil && !e.destroy.Nothing {
+		comment := a.comment(app, m.repository, e.destroy.Source.PullRequest)
+		receipt.Comment = &comment
+	}
+	for number := m.id + 1; ; number++ {
+		receipt.Number = int(number)
+		err := a.Receipts.PublishReceipt(ctx, receipt)
+		if !errors.Is(err, ErrExists) || number >= m.id+maxReceipts {
+			return number, err
+		}
+	}
+}

@@ -1,0 +1,201 @@
+package agent
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// loudStory is a push, two of a pull request, of which the second is broken, a
+// broken push, a denied one, a good one, and a rollback that is asked for in the
+// cluster, while every way is on.
+func loudStory(t *testing.T, w *world) map[string]string {
+	t.Helper()
+	w.beLoud()
+	red, redPull := push(3, 0, 5), proposed(push(4, 0, 6))
+	denied := push(5, 0, 7)
+	denied.change = outdated
+	w.broken[red.image()], w.broken[redPull.image()] = true, true
+	w.tell(t, push(1, 0, 1), proposed(push(2, 0, 2)), red, redPull, denied, push(6, 8, 9))
+	w.ask("back", "1")
+	w.run()
+	if w.died() {
+		w.run()
+	}
+	return nil
+}
+
+func checkLoudStory(t *testing.T, w *world, _ map[string]string) {
+	t.Helper()
+	if len(w.releases) != 6 || len(w.app.Status.Refusals) != 1 {
+		t.Fatalf("got %d releases and %d refusals, want 6 and 1", len(w.releases), len(w.app.Status.Refusals))
+	}
+	w.checkWays(t)
+	if w.made != 7 {
+		t.Errorf("got %d check runs made, want 7", w.made)
+	}
+	var comment Comment
+	for _, comment = range w.hub.comments {
+	}
+	if len(w.hub.comments) != 1 || comment.PullRequest != 7 || !strings.Contains(comment.Body, string(RolledBack)) {
+		t.Errorf("got comments %+v, want one that shows the red one", w.hub.comments)
+	}
+}
+
+func TestEveryWayShowsWhatIsDurable(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		checkLoudStory(t, w, loudStory(t, w))
+		for _, intent := range w.hub.deployed {
+			for i, state := range w.hub.states[intent][1:] {
+				if state == w.hub.states[intent][i] {
+					t.Errorf("got states %v of a deployment, want each once", w.hub.states[intent])
+				}
+			}
+		}
+	})
+}
+
+// TestEveryWayWithADeathInEveryCall kills the agent before and after it has said
+// anything by any way, and before and after that is on record.
+func TestEveryWayWithADeathInEveryCall(t *testing.T) {
+	t.Parallel()
+	dieInEveryCall(t, loudStory, checkLoudStory)
+}
+
+// TestGitHubIsDownForTheWholeOfADeploy is about each way by itself and all of them
+// together: what was not said is said once GitHub is back, once, and the last word
+// is the truth.
+func TestGitHubIsDownForTheWholeOfADeploy(t *testing.T) {
+	t.Parallel()
+	for name, down := range map[string]func(context.Context) error{
+		"fails": func(context.Context) error { return errAway },
+		"hangs": hang,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				w.beLoud()
+				back := w.now().Add(20 * time.Minute)
+				away := func(ctx context.Context) error {
+					if w.now().Before(back) {
+						return down(ctx)
+					}
+					return nil
+				}
+				w.onSend = func(ctx context.Context, _ Check) error { return away(ctx) }
+				w.hub.onSay = func(ctx context.Context, _ Way) error { return away(ctx) }
+				red := proposed(push(4, 0, 6))
+				w.broken[red.image()] = true
+				for _, r := range []run{push(1, 0, 1), proposed(push(2, 0, 2)), push(3, 3, 4), red} {
+					w.publish(t, r)
+				}
+				w.runUntil(back.Add(-time.Minute), nil)
+				if len(w.releases) != 4 || w.made != 0 || len(w.hub.deployed)+len(w.hub.comments)+len(w.hub.statuses)+len(w.hub.receipts) != 0 {
+					t.Fatalf("got %d releases, and %+v shown while all is down", len(w.releases), w.hub)
+				}
+				w.runUntil(back.Add(5*time.Minute), nil)
+				w.checkWays(t)
+				if w.made != 4 || w.hub.commented != 1 {
+					t.Errorf("got %d check runs for 4 releases, and %d words in a comment; want one of each", w.made, w.hub.commented)
+				}
+				var order []int
+				for _, digest := range w.hub.deployed {
+					for _, r := range w.releases {
+						if r.Intent == digest && r.Line.Environment == "production" {
+							order = append(order, r.Number)
+						}
+					}
+				}
+				if len(order) != 2 || order[0] != 1 {
+					t.Errorf("got deployments of releases %v in this order, want the newest last", order)
+				}
+			})
+		})
+	}
+}
+
+// TestAWayThatIsStuckDelaysNoOther is about ways of the same repository.
+func TestAWayThatIsStuckDelaysNoOther(t *testing.T) {
+	t.Parallel()
+	for _, stuck := range []Way{WayCheck, WayStatus, WayReceipt, WayDeployment, WayComment} {
+		t.Run(string(stuck), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				w.beLoud()
+				said := map[Way]time.Time{}
+				note := func(ctx context.Context, way Way) error {
+					if way == stuck {
+						return hang(ctx)
+					}
+					w.mu.Lock()
+					said[way] = w.now()
+					w.mu.Unlock()
+					return nil
+				}
+				w.onSend = func(ctx context.Context, _ Check) error { return note(ctx, WayCheck) }
+				w.hub.onSay = note
+				w.publish(t, proposed(push(1, 0, 1)))
+				w.run()
+				verdict := w.releases[0].Status.At(StepVerdict)
+				for _, way := range []Way{WayCheck, WayStatus, WayReceipt, WayDeployment, WayComment} {
+					if late := said[way].Sub(verdict); way != stuck && (late < 0 || late > time.Second) {
+						t.Errorf("the %s: got its last word %s after the verdict", way, late)
+					}
+				}
+			})
+		})
+	}
+}
+
+func TestAPullRequestIsReportedOnItsHead(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		stranger bool
+		down     time.Duration
+		want     string
+	}{
+		"its head":                  {want: headOf(push(1, 0, 1))},
+		"a commit of somebody else": {stranger: true, want: push(1, 0, 1).statement().Predicate.Source.Commit},
+		"GitHub cannot tell yet":    {down: 10 * time.Minute, want: headOf(push(1, 0, 1))},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				w.beLoud()
+				w.hub.strangers[headOf(push(1, 0, 1))] = test.stranger
+				up := w.now().Add(test.down)
+				w.hub.onSay = func(_ context.Context, way Way) error {
+					if way == "" && w.now().Before(up) {
+						return errAway
+					}
+					return nil
+				}
+				w.publish(t, proposed(push(1, 0, 1)))
+				w.runUntil(up.Add(2*time.Minute), nil)
+				r := w.releases[0]
+				if got := w.checks[r.Intent]; got.Commit != test.want || got.Conclusion != Success {
+					t.Errorf("got a check on %s, want it on %s", got.Commit, test.want)
+				}
+				if got := w.hub.deployments[r.Intent].Commit; got != test.want {
+					t.Errorf("got a deployment of %s, want %s", got, test.want)
+				}
+				if got := w.lastStatus(test.want, r.Line); got.State != "success" || len(w.hub.statuses) != 1 {
+					t.Errorf("got statuses %+v, want one commit to have any", w.hub.statuses)
+				}
+				if all := w.hub.receipts[r.Intent]; len(all) == 0 || all[0].Check.Commit != headOf(push(1, 0, 1)) {
+					t.Errorf("got receipts %+v, want the head that the intent names", all)
+				}
+				if on := r.Status.ReportedOn; (on != "") == test.stranger || test.down == 0 && len(w.hub.asked) > 3 {
+					t.Errorf("got %q on record after %d questions", on, len(w.hub.asked))
+				}
+			})
+		})
+	}
+}
