@@ -47,6 +47,7 @@ func TestStories(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"app":       app,
 			"github":    github,
+			"intents":   intents,
 			"kubectl":   kubectl,
 			"leader":    leader,
 			"output":    output,

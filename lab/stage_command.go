@@ -91,7 +91,7 @@ type runCommand struct {
 	Event        string            `help:"Name of the event (default: push, or that of the run to run again)."`
 	PullRequest  int               `help:"Number of the pull request, of the event pull_request."`
 	Action       string            `help:"What happened to it, or to a release: opened, synchronize, closed, labeled, published … (default: that of the event)."`
-	Label        []string          `help:"Labels of the pull request; the last one is that of labeled and unlabeled."`
+	Label        []string          `help:"Labels that the pull request has; the last one is that of labeled. Of unlabeled, the one that it lost."`
 	Fork         bool              `help:"The pull request comes from a fork, whose run may not sign."`
 	Merged       bool              `help:"The pull request was merged."`
 	Rerun        int64             `help:"Number of a run to run again."`
@@ -100,7 +100,7 @@ type runCommand struct {
 	Input        map[string]string `help:"Inputs of the Action." mapsep:"none"`
 	Env          map[string]string `help:"Variables of the step." mapsep:"none"`
 	Summary      string            `help:"File for the step's job summary." type:"path"`
-	Outputs      string            `help:"File for the step's outputs, one name=value a line, and run and commit." type:"path"`
+	Outputs      string            `help:"File for the step's outputs, one name=value a line, and run, commit and head." type:"path"`
 	Command      []string          `arg:"" optional:"" passthrough:"" help:"The step (default: the Action)."`
 }
 
@@ -120,7 +120,7 @@ func (c *runCommand) Run(m *machine, ctx *invocation) error {
 		}
 	}
 	w := stage.Workflow{
-		Repository: c.Repository, RepositoryID: c.RepositoryID, Dir: dir, Ref: c.Ref, Event: c.Event, RunID: c.Rerun, NoIDToken: c.NoIDToken || c.Fork, NoChecks: c.NoChecks,
+		Repository: c.Repository, RepositoryID: c.RepositoryID, Dir: dir, Ref: c.Ref, Event: c.Event, RunID: c.Rerun, NoIDToken: c.NoIDToken, NoChecks: c.NoChecks,
 		PullRequest: c.PullRequest, Action: c.Action, Labels: c.Label, Fork: c.Fork, Merged: c.Merged,
 		Inputs: c.Input, Env: c.Env, Command: slices.DeleteFunc(c.Command, func(arg string) bool { return arg == "--" }),
 	}
@@ -140,7 +140,7 @@ func (c *runCommand) Run(m *machine, ctx *invocation) error {
 	}
 	if c.Outputs != "" {
 		var b strings.Builder
-		fmt.Fprintf(&b, "run=%d\ncommit=%s\n", result.RunID, result.Commit)
+		fmt.Fprintf(&b, "run=%d\ncommit=%s\nhead=%s\n", result.RunID, result.Commit, result.Head)
 		for _, name := range slices.Sorted(maps.Keys(result.Outputs)) {
 			fmt.Fprintf(&b, "%s=%s\n", name, result.Outputs[name])
 		}

@@ -27,6 +27,8 @@ type pullChange struct {
 	Merged bool `json:"merged"`
 	// Labels are all that it has afterwards; missing: as before.
 	Labels []string `json:"labels"`
+	// Label is the one that was added or removed; of labeled, the last of Labels unless said.
+	Label string `json:"label"`
 	// Fork says that its commits are of somebody else's repository; it counts when it is opened.
 	Fork  bool   `json:"fork"`
 	Draft bool   `json:"draft"`
@@ -234,8 +236,12 @@ func (s *Server) pullPayload(run *workflowRun, repo *repository) map[string]any 
 			"base":     end(pr.BaseRef, pr.BaseSHA, repo, false),
 		},
 	}
-	if run.Action == "labeled" && len(pr.Labels) > 0 {
-		payload["label"] = map[string]any{"name": pr.Labels[len(pr.Labels)-1]}
+	label := run.Label
+	if run.Action == "labeled" && label == "" && len(pr.Labels) > 0 {
+		label = pr.Labels[len(pr.Labels)-1]
+	}
+	if label != "" {
+		payload["label"] = map[string]any{"name": label}
 	}
 	return payload
 }

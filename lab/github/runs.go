@@ -1,6 +1,7 @@
 package github
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -267,6 +268,12 @@ func (s *Server) payloadOf(run *workflowRun, repo *repository) map[string]any {
 		payload["head_commit"] = map[string]any{"id": run.SHA, "timestamp": timestamp(run.CreatedAt), "message": "change"}
 	case "pull_request", "pull_request_target":
 		maps.Copy(payload, s.pullPayload(run, repo))
+	case "release":
+		refName, _ := run.refName()
+		payload["action"] = cmp.Or(run.Action, "published")
+		payload["release"] = map[string]any{"tag_name": refName, "target_commitish": "main", "draft": false, "prerelease": false, "published_at": timestamp(run.CreatedAt)}
+	case "schedule":
+		payload["schedule"] = "0 3 * * *"
 	}
 	return payload
 }

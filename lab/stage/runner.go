@@ -41,6 +41,7 @@ type Result struct {
 	RunID    int64
 	Attempt  int64
 	Commit   string
+	Head     string // of a pull request, whose Commit is a merge
 	ExitCode int
 	Log      string
 	Summary  string
@@ -71,7 +72,13 @@ func (s *Stage) register(ctx context.Context, w Workflow, commit string) (regist
 		body["repositoryID"] = w.RepositoryID
 	}
 	if w.PullRequest != 0 {
-		body["pullRequest"], body["labels"], body["fork"], body["merged"] = w.PullRequest, w.Labels, w.Fork, w.Merged
+		body["pullRequest"], body["fork"], body["merged"] = w.PullRequest, w.Fork, w.Merged
+	}
+	switch {
+	case w.Action == "unlabeled" && len(w.Labels) > 0:
+		body["label"], body["labels"] = w.Labels[len(w.Labels)-1], []string{}
+	case len(w.Labels) > 0:
+		body["labels"] = w.Labels
 	}
 	if w.Action != "" {
 		body["action"] = w.Action
@@ -123,6 +130,7 @@ func (s *Stage) Run(ctx context.Context, w Workflow) (Result, error) {
 	if err != nil {
 		return result, err
 	}
+	result.Head = headOf(event)
 	files["GITHUB_EVENT_PATH"] = filepath.Join(scratch, "event.json")
 	if err := os.WriteFile(files["GITHUB_EVENT_PATH"], event, 0o600); err != nil {
 		return result, err
@@ -132,6 +140,19 @@ func (s *Stage) Run(ctx context.Context, w Workflow) (Result, error) {
 		return result, err
 	}
 	return result, result.read(files)
+}
+
+// headOf is the head commit that a payload names, if it is of a pull request.
+func headOf(event []byte) string {
+	var payload struct {
+		PullRequest struct {
+			Head struct {
+				SHA string `json:"sha"`
+			} `json:"head"`
+		} `json:"pull_request"`
+	}
+	_ = json.Unmarshal(event, &payload) // other events have none
+	return payload.PullRequest.Head.SHA
 }
 
 // event is the payload of the run's event; a re-run has that of its first
