@@ -2,6 +2,7 @@ package github
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -57,7 +58,11 @@ func TestRequestsThatBreakTheContractAreRefusedAndListed(t *testing.T) {
 	workflow := st.run(writer)["GITHUB_TOKEN"]
 	app := st.signedAs(func(map[string]any) {})
 	installation := st.server.state.repository("acme", "storefront").Installation
+	st.run(`{"pullRequest":7}`)
+	deployment := st.deployed()
 	const runs, statuses = "/repos/acme/storefront/check-runs", "/repos/acme/storefront/statuses/" + testSHA
+	const deployments, comments = "/repos/acme/storefront/deployments", "/repos/acme/storefront/issues/7/comments"
+	deploymentStatuses := fmt.Sprintf("%s/%d/statuses", deployments, deployment)
 	tokens := strings.Replace("/app/installations/N/access_tokens", "N", string(must(json.Marshal(installation))), 1)
 	output := func(more ...any) map[string]any {
 		out := map[string]any{"title": "t", "summary": "s"}
@@ -77,6 +82,9 @@ func TestRequestsThatBreakTheContractAreRefusedAndListed(t *testing.T) {
 		{"a summary of 65535", workflow, runs, object("name", "a", "head_sha", testSHA, "output", output("summary", strings.Repeat("x", 65535))), 201},
 		{"50 annotations", workflow, runs, object("name", "a", "head_sha", testSHA, "output", output("annotations", repeated(50, annotation))), 201},
 		{"a status", workflow, statuses, object("state", "success", "context", "inhaul", "description", "ok", "target_url", "https://example.com"), 201},
+		{"a deployment", workflow, deployments, object("ref", testSHA, "auto_merge", false, "required_contexts", []any{}), 201},
+		{"a deployment's status", workflow, deploymentStatuses, object("state", "queued", "auto_inactive", false), 201},
+		{"a comment", workflow, comments, object("body", "hello"), 201},
 		{"an installation token", app, tokens, object("permissions", map[string]any{"checks": "write"}), 201},
 		{"an installation token for one repository", app, tokens, object("repositories", []any{"storefront"}), 201},
 
@@ -87,6 +95,9 @@ func TestRequestsThatBreakTheContractAreRefusedAndListed(t *testing.T) {
 		{"51 annotations", workflow, runs, object("name", "a", "head_sha", testSHA, "output", output("annotations", repeated(51, annotation))), 422},
 		{"4 actions", workflow, runs, object("name", "a", "head_sha", testSHA, "actions", repeated(4, action)), 422},
 		{"status state done", workflow, statuses, object("state", "done"), 422},
+		{"a deployment without ref", workflow, deployments, object("auto_merge", false, "required_contexts", []any{}), 422},
+		{"deployment status running", workflow, deploymentStatuses, object("state", "running"), 422},
+		{"a comment without body", workflow, comments, "{}", 422},
 		{"permission checks: admin", app, tokens, object("permissions", map[string]any{"checks": "admin"}), 422},
 		{"completed without conclusion", workflow, runs, object("name", "a", "head_sha", testSHA, "status", "completed"), 422},
 		{"completed_at without conclusion", workflow, runs, object("name", "a", "head_sha", testSHA, "completed_at", "2026-11-22T10:00:00Z"), 422},
@@ -103,6 +114,106 @@ func TestRequestsThatBreakTheContractAreRefusedAndListed(t *testing.T) {
 		if (len(list) == 1) != (row.want >= 400) {
 			t.Errorf("%s: got violations %v", row.name, list)
 		}
+	}
+}
+
+// deployed makes a deployment.
+func (st *stand) deployed() int64 {
+	st.Helper()
+	id, err := st.app().UpsertDeployment(st.Context(), deploying("success"))
+	if err != nil {
+		st.Fatal(err)
+	}
+	return id
+}
+
+// TestWhatGitHubRefusesAndItsDescriptionAllows is about rules that break no contract.
+func TestWhatGitHubRefusesAndItsDescriptionAllows(t *testing.T) {
+	t.Parallel()
+	st := pulled(t)
+	st.run(`{"sha":"` + pullHead + `"}`) // main goes on
+	const all = `"permissions":{"checks":"write","deployments":"write","pull_requests":"write","statuses":"write"}`
+	workflow := st.run(`{"sha":"` + testSHA + `","ref":"refs/heads/old",` + all + `}`)["GITHUB_TOKEN"]
+	reader := st.run(`{"sha":"` + testSHA + `","ref":"refs/heads/old"}`)["GITHUB_TOKEN"]
+	mona := st.token(`{"login":"mona","repositories":["acme/storefront"],"permissions":{"deployments":"read"}}`)
+	const repo = "/repos/acme/storefront"
+	deployments := repo + "/deployments"
+	deploymentStatuses := fmt.Sprintf("%s/%d/statuses", deployments, st.deployed())
+	comments := repo + "/issues/7/comments"
+	if err := st.app().UpsertStatus(t.Context(), stating("failure")); err != nil {
+		t.Fatal(err)
+	}
+	comment, err := st.app().UpsertComment(t.Context(), commenting("one"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	none := []any{}
+	for _, row := range []struct {
+		name, method, path, bearer, body string
+		want                             int
+	}{
+		{"a deployment that merges nothing and waits for nothing", "POST", deployments, workflow, object("ref", testSHA, "auto_merge", false, "required_contexts", none), 201},
+		{"one that would merge main", "POST", deployments, workflow, object("ref", testSHA, "required_contexts", none), 409},
+		{"one that waits for all statuses, of which one failed", "POST", deployments, workflow, object("ref", testSHA, "auto_merge", false), 409},
+		{"one that waits for a status that failed", "POST", deployments, workflow, object("ref", testSHA, "auto_merge", false, "required_contexts", []any{"Inhaul / Production"}), 409},
+		{"one of a commit without any", "POST", deployments, workflow, object("ref", strings.Repeat("a", 40), "auto_merge", false), 201},
+		{"one of a branch that is not there", "POST", deployments, workflow, object("ref", "nowhere", "auto_merge", false, "required_contexts", none), 422},
+		{"a description of 140 characters", "POST", deploymentStatuses, workflow, object("state", "success", "description", strings.Repeat("ü", 140)), 201},
+		{"one of 141", "POST", deploymentStatuses, workflow, object("state", "success", "description", strings.Repeat("ü", 141)), 422},
+		{"a status of a deployment that is not there", "POST", deployments + "/1/statuses", workflow, object("state", "success"), 404},
+		{"a comment of 65536 characters", "POST", comments, workflow, object("body", strings.Repeat("ü", 65536)), 201},
+		{"one of 65537", "POST", comments, workflow, object("body", strings.Repeat("ü", 65537)), 422},
+		{"one without words", "POST", comments, workflow, object("body", " \n"), 422},
+		{"one on a pull request that is not there", "POST", repo + "/issues/8/comments", workflow, object("body", "x"), 404},
+		{"a change of another App's comment", "PATCH", fmt.Sprintf("%s/issues/comments/%d", repo, comment), workflow, object("body", "x"), 403},
+		{"a deployment with a token that may not", "POST", deployments, reader, object("ref", testSHA, "auto_merge", false, "required_contexts", none), 403},
+		{"a deployment with a token that may only read", "POST", deployments, mona, object("ref", testSHA, "auto_merge", false, "required_contexts", none), 403},
+		{"its deployments", "GET", deployments, mona, "", 200},
+		{"a comment with a token that may not", "POST", comments, reader, object("body", "x"), 403},
+		{"a status with a token that may not", "POST", repo + "/statuses/" + testSHA, reader, object("state", "success"), 403},
+		{"pull requests with a token that may not", "GET", repo + "/pulls", reader, "", 403},
+		{"who a workflow is", "GET", "/user", workflow, "", 403},
+		{"who mona is", "GET", "/user", mona, "", 200},
+		{"a code that was never given", "POST", "/app-manifests/nope/conversions", "", "", 404},
+	} {
+		if status, header, answer := st.ask(row.method, row.path, row.bearer, row.body); status != row.want {
+			t.Errorf("%s: got %d %.300s, want %d", row.name, status, answer, row.want)
+		} else if status == http.StatusForbidden && strings.HasPrefix(row.path, deployments) && header.Get("X-Accepted-Github-Permissions") != "deployments=write" {
+			t.Errorf("%s: got header %v, want the permission that is missing", row.name, header)
+		}
+	}
+	st.noViolations()
+}
+
+func TestADeploymentMakesEarlierOnesInactiveUnlessItIsToldNotTo(t *testing.T) {
+	t.Parallel()
+	for name, row := range map[string]struct {
+		environment string
+		more        string
+		want        string // state of the first afterwards
+	}{
+		"by GitHub's default":              {"staging", ``, "inactive"},
+		"told not to":                      {"staging", `,"auto_inactive":false`, "success"},
+		"of production, which GitHub asks": {"production", ``, "success"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			st := pulled(t)
+			token := st.token(`{"login":"mona","permissions":{"deployments":"write"}}`)
+			for range 2 {
+				_, _, answer := st.ask("POST", "/repos/acme/storefront/deployments", token,
+					object("ref", testSHA, "auto_merge", false, "required_contexts", []any{}, "environment", row.environment))
+				var made struct{ ID int64 }
+				if err := json.Unmarshal(answer, &made); err != nil {
+					t.Fatal(err)
+				}
+				st.ask("POST", fmt.Sprintf("/repos/acme/storefront/deployments/%d/statuses", made.ID), token, `{"state":"success"`+row.more+`}`)
+			}
+			if got := st.server.state.Deployments[0].state(); got != row.want {
+				t.Errorf("got the first one %s, want %s", got, row.want)
+			}
+			st.noViolations()
+		})
 	}
 }
 

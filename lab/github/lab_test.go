@@ -20,7 +20,7 @@ import (
 const testSHA = "ce587453ced02b1526dfb4cb910479d431683101"
 
 // writer is a run whose workflow lets its token write checks.
-const writer = `{"sha":"` + testSHA + `","permissions":{"checks":"write","contents":"read","statuses":"write"}}`
+const writer = `{"sha":"` + testSHA + `","permissions":{"checks":"write","contents":"read","deployments":"write","pull_requests":"write","statuses":"write"}}`
 
 var describe = sync.OnceValues(func() ([]byte, error) {
 	cache, err := os.UserCacheDir()

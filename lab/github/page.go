@@ -1,6 +1,7 @@
 package github
 
 import (
+	"bytes"
 	_ "embed" // the page
 	"fmt"
 	"html"
@@ -25,14 +26,32 @@ type pageView struct {
 
 type repositoryView struct {
 	Name    string
+	Pulls   []pullView
 	Commits []*commitView
 }
 
 type commitView struct {
-	SHA      string
-	Ref      string
-	Checks   []checkView
-	Statuses []*commitStatus
+	SHA         string
+	Ref         string
+	Checks      []checkView
+	Statuses    []*commitStatus
+	Deployments []deploymentView
+}
+
+type deploymentView struct {
+	*deployment
+	State, Description, EnvironmentURL, LogURL string
+}
+
+type pullView struct {
+	*pullRequest
+	State    string
+	Comments []commentView
+}
+
+type commentView struct {
+	*issueComment
+	Body template.HTML
 }
 
 type checkView struct {
@@ -41,59 +60,104 @@ type checkView struct {
 	Summary, Text    template.HTML
 }
 
-// page shows each repository's commits, newest first, with their check runs as GitHub would.
+// page shows each repository's pull requests with their comments, and its commits, newest first, with their check runs,
+// deployments and statuses as GitHub would.
 func (s *Server) page(w http.ResponseWriter, _ *http.Request) {
 	parsed, err := template.New("page").Parse(pageSource)
 	if err != nil {
 		s.refuse(w, http.StatusInternalServerError, err.Error())
 		return
 	}
-	s.mu.Lock()
-	view := s.view()
+	var drawn bytes.Buffer
+	s.mu.Lock() // while it is drawn: what it shows goes on changing
+	err = parsed.Execute(&drawn, s.view())
 	s.mu.Unlock()
+	if err != nil {
+		s.refuse(w, http.StatusInternalServerError, err.Error())
+		return
+	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'")
-	if err := parsed.Execute(w, view); err != nil {
+	if _, err := drawn.WriteTo(w); err != nil {
 		s.logger.Debug("page could not be written", "error", err)
 	}
 }
 
-func (s *Server) view() pageView {
-	view := pageView{Violations: len(s.violations)}
-	repositories := map[string]*repositoryView{}
-	commits := map[string]*commitView{}
-	commit := func(repository, sha string) *commitView {
-		repo := repositories[repository]
-		if repo == nil {
-			repo = &repositoryView{Name: repository}
-			repositories[repository] = repo
-			view.Repositories = append(view.Repositories, repo)
-		}
-		found := commits[repository+sha]
-		if found == nil {
-			found = &commitView{SHA: sha}
-			commits[repository+sha] = found
-			repo.Commits = append(repo.Commits, found)
-		}
-		return found
+// viewer collects what is shown of each repository and commit.
+type viewer struct {
+	page         pageView
+	repositories map[string]*repositoryView
+	commits      map[string]*commitView
+}
+
+func (v *viewer) repository(name string) *repositoryView {
+	repo := v.repositories[name]
+	if repo == nil {
+		repo = &repositoryView{Name: name}
+		v.repositories[name] = repo
+		v.page.Repositories = append(v.page.Repositories, repo)
 	}
+	return repo
+}
+
+func (v *viewer) commit(repository, sha string) *commitView {
+	repo := v.repository(repository)
+	found := v.commits[repository+sha]
+	if found == nil {
+		found = &commitView{SHA: sha}
+		v.commits[repository+sha] = found
+		repo.Commits = append(repo.Commits, found)
+	}
+	return found
+}
+
+func (s *Server) view() pageView {
+	v := viewer{page: pageView{Violations: len(s.violations)}, repositories: map[string]*repositoryView{}, commits: map[string]*commitView{}}
 	for _, run := range slices.Backward(s.state.Runs) {
-		if found := commit(run.Repository, run.SHA); found.Ref == "" {
+		if found := v.commit(run.Repository, run.SHA); found.Ref == "" {
 			found.Ref, _ = run.refName()
 		}
 	}
 	for _, run := range slices.Backward(s.state.CheckRuns) {
-		found := commit(run.Repository, run.HeadSHA)
+		found := v.commit(run.Repository, run.HeadSHA)
 		found.Checks = append(found.Checks, viewOf(run))
 	}
 	for _, status := range slices.Backward(s.state.Statuses) {
-		found := commit(status.Repository, status.SHA)
+		found := v.commit(status.Repository, status.SHA)
 		found.Statuses = append(found.Statuses, status)
 	}
-	for _, repo := range view.Repositories {
-		repo.Commits = repo.Commits[:min(len(repo.Commits), shownCommits)]
+	for _, d := range slices.Backward(s.state.Deployments) {
+		found := v.commit(d.Repository, d.SHA)
+		found.Deployments = append(found.Deployments, deploymentViewOf(d))
 	}
-	slices.SortFunc(view.Repositories, func(a, b *repositoryView) int { return strings.Compare(a.Name, b.Name) })
+	for _, pr := range slices.Backward(s.state.Pulls) {
+		view := pullView{pullRequest: pr, State: pr.State}
+		if pr.Merged {
+			view.State = "merged"
+		}
+		for _, c := range s.commentsOf(pr) {
+			view.Comments = append(view.Comments, commentView{c, markdown(c.Body)})
+		}
+		repo := v.repository(pr.Repository)
+		repo.Pulls = append(repo.Pulls, view)
+	}
+	for _, repo := range v.page.Repositories {
+		repo.Commits = repo.Commits[:min(len(repo.Commits), shownCommits)]
+		repo.Pulls = repo.Pulls[:min(len(repo.Pulls), shownCommits)]
+	}
+	slices.SortFunc(v.page.Repositories, func(a, b *repositoryView) int { return strings.Compare(a.Name, b.Name) })
+	return v.page
+}
+
+// deploymentViewOf shows a transient one that is inactive as GitHub does: destroyed.
+func deploymentViewOf(d *deployment) deploymentView {
+	view := deploymentView{deployment: d, State: d.state()}
+	if d.Transient && view.State == "inactive" {
+		view.State = "destroyed"
+	}
+	if n := len(d.Statuses); n > 0 {
+		view.Description, view.EnvironmentURL, view.LogURL = d.Statuses[n-1].Description, d.Statuses[n-1].EnvironmentURL, d.Statuses[n-1].LogURL
+	}
 	return view
 }
 
@@ -138,7 +202,7 @@ func markdown(source string) template.HTML {
 			out.WriteString(html.EscapeString(line) + "\n")
 		case isFold(trimmed):
 			out.WriteString(trimmed + "\n")
-		case trimmed == "":
+		case trimmed == "", isComment(trimmed):
 		case strings.HasPrefix(trimmed, "#"):
 			out.WriteString("<h4>" + inline(strings.TrimLeft(trimmed, "# ")) + "</h4>\n")
 		case strings.HasPrefix(trimmed, "- "), strings.HasPrefix(trimmed, "* "):
@@ -156,6 +220,11 @@ func markdown(source string) template.HTML {
 }
 
 var foldLine = regexp.MustCompile(`^(<details>|</details>|(<details>)?<summary>[^<>&"]*</summary>)$`)
+
+// isComment leaves out what GitHub's readers do not see.
+func isComment(line string) bool {
+	return strings.HasPrefix(line, "<!--") && strings.Index(line, "-->") == len(line)-len("-->")
+}
 
 // isFold lets GitHub's folding tags through, without attributes.
 func isFold(line string) bool { return foldLine.MatchString(line) }

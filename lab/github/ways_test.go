@@ -324,3 +324,72 @@ func TestAnnotationsAreSentOnce(t *testing.T) {
 		}
 	}
 }
+
+func TestThePageShowsDeploymentsAndComments(t *testing.T) {
+	t.Parallel()
+	st := pulled(t)
+	gone := deploying("inactive")
+	gone.ExternalID, gone.Environment, gone.Transient, gone.Production = "sha256:bb", "pr-7", true, false
+	for _, d := range []product.Deployment{deploying("failure"), gone} {
+		if _, err := st.app().UpsertDeployment(t.Context(), d); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := st.app().UpsertComment(t.Context(), commenting("**Live** <script>alert(2)</script>")); err != nil {
+		t.Fatal(err)
+	}
+	_, _, body := st.ask("GET", "/", "", "")
+	page := string(body)
+	for _, want := range []string{
+		"<b>production</b> — 2 of 3 pods are ready", "failure", `href="https://shop.example.com"`, `href="https://github.example.com/run/1"`,
+		"<b>pr-7</b>", "destroyed", "#7 Change 7", "inhaul[bot]", "&lt;script&gt;alert(2)",
+	} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page lacks %q", want)
+		}
+	}
+	if strings.Contains(page, "inhaul: storefront") || strings.Contains(page, "<script>alert(2)") {
+		t.Error("the page shows the marker, or runs what a comment says")
+	}
+}
+
+func TestTheHistoryHasEveryWriteInOrder(t *testing.T) {
+	t.Parallel()
+	st := pulled(t)
+	c := st.app()
+	check := running()
+	if _, err := c.UpsertCheckRun(t.Context(), check); err != nil {
+		t.Fatal(err)
+	}
+	for _, kind := range []string{"deployment", "deployment_status", "comment", "status"} {
+		for _, state := range []string{"one", "two"} {
+			if _, err := ways()[kind](st, c, state); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	var all, last []written
+	st.lab("GET", "/_lab/changes", "", &all)
+	var got []string
+	for i, change := range all {
+		if change.Number != i+1 || change.At.IsZero() || change.Repository != "acme/storefront" {
+			t.Errorf("got %+v", change)
+		}
+		got = append(got, change.Kind+" "+change.State)
+	}
+	want := "pull_request open, check in_progress, deployment , deployment_status in_progress, deployment_status success, " +
+		"comment created, comment updated, status pending, status success"
+	if strings.Join(got, ", ") != want {
+		t.Errorf("got %s, want %s", strings.Join(got, ", "), want)
+	}
+	st.lab("GET", "/_lab/changes?after=7", "", &last)
+	if len(last) != 2 || last[0] != all[7] {
+		t.Errorf("got %+v, want what came after the seventh", last)
+	}
+	if all[2].ExternalID != "sha256:aa" || all[2].Name != "production" || all[3].URL != "https://shop.example.com" || all[5].Issue != 7 || all[7].Name != "inhaul / production" {
+		t.Errorf("got %+v, want what each is of", all)
+	}
+	if status, _, _ := st.ask("GET", "/_lab/changes?after=x", "", ""); status != http.StatusBadRequest {
+		t.Errorf("got %d, want 400", status)
+	}
+}
