@@ -21,6 +21,10 @@ import (
 func TestStories(t *testing.T) {
 	lab, dir := needLab(t)
 	commands := buildCommands(t)
+	here, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
 	var apps atomic.Int64
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
@@ -34,6 +38,8 @@ func TestStories(t *testing.T) {
 			env.Setenv("NAMESPACE", "shop-"+id+"-production")
 			env.Setenv("LAB_DIR", dir)
 			env.Setenv("LAB", lab)
+			env.Setenv("ACT", filepath.Join(here, "testdata/act/run"))
+			env.Setenv("EXAMPLES", filepath.Join(here, "../examples"))
 			env.Setenv("PATH", filepath.Dir(lab)+":"+commands+":"+env.Getenv("PATH"))
 			for _, name := range []string{
 				"KUBECONFIG", "LAB_KUBECTL", "LAB_REGISTRY", "LAB_MIRROR", "LAB_GITHUB_URL", "LAB_CA_BUNDLE", "DOCKER_CONFIG", "HOME", "XDG_CACHE_HOME",
