@@ -22,6 +22,7 @@ type initCommand struct {
 	Registry        string `enum:"auto,ecr,ghcr,other,none" default:"auto" help:"How workflows log in: ecr, ghcr, other, none, or auto by the image repository."`
 	AWSRole         string `name:"aws-role" placeholder:"ARN" help:"Role that workflows assume to push to ECR (default: APP-push of the registry's account)."`
 	Split           bool   `help:"Build and sign in jobs of their own: what builds cannot sign."`
+	GitHubApp       bool   `name:"github-app" help:"The agent has a GitHub App: workflows need not write what it says."`
 	Repository      string `placeholder:"OWNER/NAME" help:"The repository on GitHub (default: what origin is)."`
 	RepositoryID    int64  `placeholder:"N" help:"GitHub's number of the repository (default: GitHub is asked)."`
 	OwnerID         int64  `placeholder:"N" help:"GitHub's number of its owner (default: GitHub is asked)."`

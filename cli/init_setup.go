@@ -29,6 +29,8 @@ type setup struct {
 	Registry registry
 	Split    bool
 	Paths    bool // some app is deployed for some changes alone
+	HasApp   bool // the agent writes to GitHub itself
+	Pulls    bool // the text is about pull requests
 	Draft    draft
 
 	described string   // what says already what the app is; empty: nothing does
@@ -82,7 +84,7 @@ func (s setup) DefaultBranches() []string {
 
 // look reads what the repository has.
 func (o initCommand) look(files plain) (setup, error) {
-	s := setup{Namespace: o.Namespace, Split: o.Split}
+	s := setup{Namespace: o.Namespace, Split: o.Split, HasApp: o.GitHubApp}
 	origin := readOrigin(files)
 	s.Repository = cmp.Or(o.Repository, origin.repository)
 	if owner, name, ok := strings.Cut(s.Repository, "/"); !ok || owner == "" || name == "" || strings.Contains(name, "/") || !word(s.Repository) {

@@ -19,6 +19,7 @@ const writtenMark = "# yaml-language-server: $schema=https://raw.githubuserconte
 // text is what a file says.
 func (s setup) text(name string) ([]byte, error) {
 	base := path.Base(name) + ".tmpl"
+	s.Pulls = base == "preview.yml.tmpl"
 	parsed, err := template.New(base).Delims("[[", "]]").Option("missingkey=error").Funcs(template.FuncMap{
 		"list": list, "names": names, "words": words, "refs": refs, "branch": branch, "workflows": workflowRefs,
 	}).ParseFS(templates, "templates/steps.tmpl", "templates/"+base)

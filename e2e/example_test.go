@@ -187,7 +187,7 @@ func TestTheExamplesGoTogether(t *testing.T) {
 	if want := x.app.Images[0] + "-intents"; x.app.Intents != want { // the Action's default
 		t.Errorf("intents: got %s, want %s", x.app.Intents, want)
 	}
-	grants(t, x.workflow.Permissions, x.workflow.Jobs["deploy"], map[string]string{"contents": "read", "checks": "read", "id-token": "write"})
+	grants(t, x.workflow.Permissions, x.workflow.Jobs["deploy"], map[string]string{"contents": "read", "checks": "write", "id-token": "write"})
 	if got := x.workflow.On.Push.Branches; !slices.Contains(got, "main") {
 		t.Errorf("the workflow runs on a push to %q, want main among it", got)
 	}
@@ -239,7 +239,7 @@ func TestTheExampleRollsBack(t *testing.T) {
 	if with["rollback-to"] != "${{ inputs.to }}" || with["environment"] != "${{ inputs.environment }}" || with["app"] != x.app.Name || with["image-repository"] == "" {
 		t.Errorf("got %v, want the target and the environment from the inputs, the app, and where its intents belong", with)
 	}
-	grants(t, workflow.Permissions, workflow.Jobs["rollback"], map[string]string{"checks": "read", "id-token": "write"})
+	grants(t, workflow.Permissions, workflow.Jobs["rollback"], map[string]string{"checks": "write", "id-token": "write"})
 	now := time.Now().UTC().Truncate(time.Millisecond)
 	judge := func(environment, target, workflow string) error {
 		p := intent.Predicate{App: x.app.Name, Environment: environment, Source: x.source(workflow, "main", "workflow_dispatch", now), IssuedAt: now, ExpiresAt: now.Add(time.Hour)}
