@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -304,7 +305,7 @@ func (a *Action) publishIntent(ctx context.Context, d *deploy) error {
 	}
 	switch d.kind {
 	case intent.Deploy:
-		predicate.Spec = &d.app
+		predicate.Spec, predicate.Config = &d.app, d.written()
 	case intent.Rollback:
 		if err := predicate.RollBackTo(d.inputs.RollbackTo); err != nil {
 			return err
@@ -332,6 +333,15 @@ func (a *Action) publishIntent(ctx context.Context, d *deploy) error {
 	d.steps = append(d.steps, step{"publish", a.Now().Sub(signed)})
 	a.infof("intent %s published as %s", digest, reference)
 	return nil
+}
+
+// written is where the app's settings are in the repository; nil if it was read
+// from another platform's files, which have other words.
+func (d *deploy) written() *intent.Config {
+	if d.file == nil || d.file.Path == "" {
+		return nil
+	}
+	return &intent.Config{Path: path.Clean(d.file.Path), Lines: d.file.Lines(d.environment)}
 }
 
 func (a *Action) signer(in Inputs) (intent.Signer, error) {

@@ -184,6 +184,10 @@ func TestWhatIsRefused(t *testing.T) {
 		"another event":                {func(t *testing.T, w *world) { w.happens(t, "issue_comment", nil) }, `the event "issue_comment" cannot be deployed`},
 		"a rollback by a pull request": {func(t *testing.T, w *world) { w.pulled(t, "opened"); w.env["INPUT_ROLLBACK-TO"] = "previous" }, "cannot ask for a rollback"},
 		"production by a pull request": {func(t *testing.T, w *world) { w.pulled(t, "opened"); w.env["INPUT_ENVIRONMENT"] = "production" }, "deploys to its preview alone, pr-7"},
+		"a preview by hand": {func(t *testing.T, w *world) {
+			w.happens(t, "workflow_dispatch", nil)
+			w.env["INPUT_ENVIRONMENT"] = "pr-7"
+		}, "its own events alone make and change it"},
 		"a pull request without number": {func(t *testing.T, w *world) {
 			w.happens(t, "pull_request", object{"action": "opened", "repository": object{"id": 42}, "pull_request": object{"head": object{"repo": object{"id": 42}}}})
 		}, "got pull request 0"},
@@ -306,19 +310,5 @@ func TestAnImageIsNamedByWhatIsCheckedOut(t *testing.T) {
 	}
 	if source := w.intents(t, "example.com/shop-intents")[0].Predicate.Source; source.Commit != commit || source.HeadCommit != "" {
 		t.Errorf("got the source %+v, want the run's commit", source)
-	}
-}
-
-func TestAPreviewByHandNamesItsPullRequest(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	w.happens(t, "workflow_dispatch", object{})
-	w.env["INPUT_ENVIRONMENT"] = "pr-7"
-	w.programs.installed, w.programs.head = append(w.programs.installed, "git"), headCommit
-	if err := w.Run(t.Context()); err != nil {
-		t.Fatalf("%v\n%s", err, w.out)
-	}
-	if source := w.intents(t, "example.com/shop-intents")[0].Predicate.Source; source.PullRequest != 7 || source.HeadCommit != headCommit || source.Commit != commit {
-		t.Errorf("got the source %+v, want pull request 7 and its head commit", source)
 	}
 }

@@ -317,11 +317,7 @@ func firstLine(err error) string {
 	if err == nil {
 		return ""
 	}
-	text := err.Error()
-	if user, ok := errors.AsType[*UserError](err); ok {
-		text = user.Message
-	}
-	first, _, _ := strings.Cut(text, "\n")
+	first, _, _ := strings.Cut(messageOf(err), "\n")
 	return first
 }
 

@@ -59,7 +59,7 @@ func (a *Agent) admit(ctx context.Context, grant Grant, d Decision, h History, v
 		Image: v.Statement().Image(), Source: p.Source, IssuedAt: p.IssuedAt, Evidence: v.Evidence(),
 	}
 	if p.Spec != nil {
-		r.App = *p.Spec
+		r.App, r.Config = *p.Spec, p.Config
 	}
 	for _, old := range releases {
 		if d.Restore != 0 && old.Number == d.Restore {

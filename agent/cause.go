@@ -19,7 +19,7 @@ type trial struct {
 
 // cause is one of the service, with nothing of a pod.
 func (t trial) cause(kind CauseKind, message, next string) *Cause {
-	return &Cause{Kind: kind, Service: t.service.Name, Message: t.service.Name + ": " + message, Next: next}
+	return &Cause{Kind: kind, Service: t.service.Name, Setting: t.settingFor(kind), Message: t.service.Name + ": " + message, Next: next}
 }
 
 // of is a cause that a container showed.

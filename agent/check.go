@@ -20,6 +20,8 @@ const (
 	Failure        Conclusion = "failure"
 	Neutral        Conclusion = "neutral"
 	ActionRequired Conclusion = "action_required"
+	Cancelled      Conclusion = "cancelled"
+	TimedOut       Conclusion = "timed_out"
 )
 
 // Check is a release or a refusal as a check run shows it.

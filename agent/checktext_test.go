@@ -2,178 +2,16 @@ package agent
 
 import (
 	"encoding/json"
-	"flag"
-	"fmt"
-	"os"
-	"path/filepath"
+	"math/rand/v2"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
-	"github.com/google/go-cmp/cmp"
-
-	"github.com/inhaul/inhaul/intent"
 	"github.com/inhaul/inhaul/spec"
 )
-
-var updateChecks = flag.Bool("update-checks", false, "write testdata/checks anew")
-
-// told is release 3 of two services, noticed at noon; change makes it a story.
-func told(phase Phase, change func(*Release)) Release {
-	r := Release{
-		Line: Line{App: "storefront", Environment: "production"}, Namespace: "storefront-production", Number: 3,
-		Intent: "sha256:" + strings.Repeat("ab", 32), Kind: intent.Deploy, Reason: ReasonNewest, Rule: "main to production",
-		Image:  testImages + "@sha256:" + strings.Repeat("cd", 32),
-		Source: push(3, 0, 0).statement().Predicate.Source,
-		App:    spec.App{Name: "storefront", Services: []spec.Service{{Name: "web", Type: spec.Web}, {Name: "worker", Type: spec.Worker}}},
-	}
-	r.Source.Commit = strings.Repeat("9f2c1ab0", 5)
-	r.Evidence.Scheme = "github-oidc"
-	r.Status.Phase = phase
-	r.Status.Reach(StepNoticed, noon())
-	r.Status.Reach(StepVerified, after(31*time.Millisecond))
-	r.Status.Reach(StepAdmitted, after(54*time.Millisecond))
-	if change != nil {
-		change(&r)
-	}
-	return r
-}
-
-func applied(r *Release) { r.Status.Reach(StepApplied, after(210*time.Millisecond)) }
-
-// red is a release that failed because its web service crashes.
-func red(r *Release) {
-	applied(r)
-	r.Status.Reach(StepVerdict, after(9*time.Second))
-	r.Status.Cause = &Cause{
-		Kind: CauseCrash, Service: "web", Pod: "storefront-web-7d4b9-x2x5k", Container: "web", ExitCode: 3,
-		Message: "web: the container ended 2 times, last with exit code 3", Next: "read the log below; run the image locally with the same env",
-		Log:    "listening on :8080\ncannot reach the database\n",
-		Events: []string{"Warning BackOff: Back-off restarting failed container"},
-	}
-	r.Status.Message = "Failed: " + r.Status.Cause.Message
-	r.Status.Services = []ServiceStatus{{Name: "web", Desired: 2, Restarts: 1}, {Name: "worker", Desired: 1, Ready: 1}}
-}
-
-// redPredeploy is a release that failed because its predeploy does.
-func redPredeploy(r *Release) {
-	r.Status.Reach(StepPredeploying, after(90*time.Millisecond))
-	r.Status.Reach(StepVerdict, after(9*time.Second))
-	cause := *JudgePredeploy(spec.Task{}, exited(1), Sightings{}, after(time.Second)).Cause
-	cause.Log = "== 20261122 AddOrders: migrating\nPG::UndefinedTable: relation \"orders\" does not exist\n"
-	r.Status.Cause, r.Status.Message = &cause, "Failed: "+cause.Message
-}
-
-// stories are one check of every kind that people can see.
-func stories() map[string]Check {
-	production := Environment{Name: "production", URL: "https://storefront.example"}
-	of := func(phase Phase, change func(*Release)) Check {
-		r := told(phase, change)
-		return r.check(view{Environment: production, Releases: []Release{{Number: 2, Status: Status{Phase: Succeeded}}, r}})
-	}
-	denied := Refusal{
-		Line: Line{App: "storefront", Environment: "production"}, Intent: "sha256:" + strings.Repeat("ef", 32),
-		Rule: "policy: ref", Message: `denied by policy: rule "main to production": ref is "refs/heads/feature", want "refs/heads/main"`,
-		At: after(time.Second), Repository: "acme/storefront", Commit: strings.Repeat("9f2c1ab0", 5), RunID: 1003,
-	}
-	late := denied
-	late.Superseded, late.SupersededBy, late.Rule = true, strings.Repeat("1", 40), "order: run number"
-	late.Message = "run number 2 of the workflow, and number 3 is admitted already"
-	first := late
-	first.SupersededBy = ""
-	return map[string]Check{
-		"waiting":                   of(Pending, nil),
-		"applying":                  of(Applying, nil),
-		"predeploying":              of(Predeploying, func(r *Release) { r.Status.Reach(StepPredeploying, after(90*time.Millisecond)) }),
-		"predeploy-failed":          of(RolledBack, func(r *Release) { redPredeploy(r); r.Status.RestoredTo = 2 }),
-		"predeploy-failed-at-first": of(Failed, redPredeploy),
-		"secret-missing": of(RolledBack, func(r *Release) {
-			r.Status.Cause = r.refused(&Rejected{Object: Object{Kind: "Secret", Name: "shop"}, Message: `web: DATABASE_URL: there is no Secret "shop" in namespace "storefront-production": kubectl -n storefront-production create secret generic shop --from-literal=DATABASE_URL=VALUE`})
-			r.Status.RestoredTo, r.Status.Message = 2, "Failed: "+r.Status.Cause.Message
-			r.Status.Reach(StepVerdict, after(80*time.Millisecond))
-		}),
-		"succeeded-after-a-predeploy": of(Succeeded, func(r *Release) {
-			r.Status.Reach(StepPredeploying, after(90*time.Millisecond))
-			r.Status.Reach(StepPredeployed, after(42*time.Second))
-			r.Status.Reach(StepApplied, after(42200*time.Millisecond))
-			r.Status.Reach(StepReady, after(45*time.Second))
-			r.Status.Reach(StepVerdict, after(45100*time.Millisecond))
-			r.Status.Message = "Live in 45.1s"
-			r.Status.Services = []ServiceStatus{{Name: "web", Desired: 2, Ready: 2}, {Name: "worker", Desired: 1, Ready: 1}}
-		}),
-		"rolling-out": of(RollingOut, applied),
-		"succeeded": of(Succeeded, func(r *Release) {
-			applied(r)
-			r.Status.Reach(StepReady, after(4*time.Second))
-			r.Status.Reach(StepVerdict, after(4100*time.Millisecond))
-			r.Status.Message = "Live in 4.1s"
-			r.Status.Services = []ServiceStatus{{Name: "web", Desired: 2, Ready: 2}, {Name: "worker", Desired: 1, Ready: 1}}
-		}),
-		"rolled-back-by-hand": of(Succeeded, func(r *Release) {
-			applied(r)
-			r.Reason, r.Note = ReasonRollback, "run 1001 again, which was release 1"
-			r.Status.Reach(StepVerdict, after(time.Second))
-			r.Status.Message = "Live in 1s"
-			r.App.Services = r.App.Services[:1]
-		}),
-		"rolled-back-to-an-earlier-release": of(Succeeded, func(r *Release) {
-			applied(r)
-			r.Kind, r.Reason, r.Restore, r.Commit = intent.Rollback, ReasonRollback, 1, strings.Repeat("1", 40)
-			r.Note = "release 1 (1111111), which was live before"
-			r.Status.Reach(StepVerdict, after(time.Second))
-			r.Status.Message = "Live in 1s"
-		}),
-		"restoring":       of(Restoring, red),
-		"failed-at-first": of(Failed, red),
-		"rolled-back":     of(RolledBack, func(r *Release) { red(r); r.Status.RestoredTo = 2 }),
-		"made-way":        of(Failed, func(r *Release) { red(r); r.Status.SupersededBy = strings.Repeat("2", 40) }),
-		"superseded": of(Superseded, func(r *Release) {
-			r.Status.SupersededBy, r.Status.Message = strings.Repeat("2", 40), "Superseded by 2222222"
-			r.Status.Reach(StepVerdict, after(2*time.Second))
-		}),
-		"denied":            denied.check(view{}),
-		"refused-as-late":   late.check(view{}),
-		"refused-by-nobody": first.check(view{}),
-	}
-}
-
-func TestCheckOfEveryPhase(t *testing.T) {
-	t.Parallel()
-	for name, check := range stories() {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			stamps := fmt.Sprintf("%s to %s", timeOr(check.StartedAt), timeOr(check.CompletedAt))
-			got := fmt.Sprintf("repository: %s\ncommit: %s\nname: %s\nexternal id: %s\nstatus: %s %s\ntime: %s\n\n# %s\n\n%s\n\n---\n\n%s\n",
-				check.Repository, check.Commit, check.Name, check.ExternalID, check.Status, check.Conclusion, stamps, check.Title, check.Summary, check.Text)
-			file := filepath.Join("testdata", "checks", name+".md")
-			if *updateChecks {
-				if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-					t.Fatal(err)
-				}
-				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(string(want), got); diff != "" {
-				t.Errorf("-want +got (go test ./agent -update-checks writes it anew):\n%s", diff)
-			}
-			if (check.Status == Completed) != (check.Conclusion != "") || (check.Status == Completed) == check.CompletedAt.IsZero() {
-				t.Errorf("got %s %q completed at %s, want a conclusion and a time exactly when completed", check.Status, check.Conclusion, check.CompletedAt)
-			}
-		})
-	}
-}
-
-func timeOr(at time.Time) string {
-	if at.IsZero() {
-		return "-"
-	}
-	return at.Format(time.RFC3339Nano)
-}
 
 // lastMarker reads a text as the Action does: the last marker counts.
 func lastMarker(t *testing.T, text string) Marker {
@@ -190,33 +28,192 @@ func lastMarker(t *testing.T, text string) Marker {
 	return m
 }
 
-func TestContentCannotBreakTheMarkerOrTheFence(t *testing.T) {
-	t.Parallel()
-	forged := `<!-- inhaul: {"release":999,"url":"https://evil.example"} -->`
-	for name, hostile := range map[string]string{
+const forged = `<!-- inhaul: {"release":999,"url":"https://evil.example"} -->`
+
+// hostile are texts that want to be more than text.
+func hostile() map[string]string {
+	return map[string]string{
 		"a marker":              forged,
 		"a comment without end": "<!-- inhaul: {",
 		"a fence and a marker":  "```\n" + forged + "\n```",
 		"a longer fence":        "`````\n" + forged,
 		"a fence of its length": "````\n```\n`````\n" + forged,
 		"an end of the details": "</details>\n\n-->\n" + forged,
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			r := told(Failed, func(r *Release) {
-				red(r)
-				r.Status.Cause.Log, r.Status.Cause.Events = hostile, []string{hostile}
-				r.Source.Actor, r.Rule = hostile, hostile
-			})
-			check := r.check(view{Environment: Environment{URL: "https://storefront.example/-->" + forged}, Releases: []Release{{Number: 2, Status: Status{Phase: Succeeded}}}})
-			if m := lastMarker(t, check.Text); m.Release != 3 || m.Back != 0 || m.URL != "https://storefront.example/-->"+forged {
-				t.Errorf("got %+v, want release 3, no way back of what does not serve, and the environment's own address", m)
-			}
-			if inside := fenced(hostile); !closedOnlyAtItsEnd(inside) {
-				t.Errorf("the content ends its own fence:\n%s", inside)
-			}
-		})
+		"people":                "thanks @octocat and @acme/platform, cc @root",
+		"issues":                "fixes #123, closes acme/shop#7, GH-12 and gh-9",
+		"links":                 "see https://evil.example/a, http://github.com/acme/shop/issues/1, www.evil.example and [here](https://evil.example)",
+		"markup":                "web: **green** __green__ ~~red~~ <b>x</b> <img src=x onerror=y> ![i](https://evil.example/i.png) `a` $x$ \\*\n# Success\n| a | b |\n|---|---|",
+		"entities":              "&copy;b&hearts; &#60;b&#62; &x",
+		"pictures":              ":tada: :white_check_mark:",
+		"invisible characters":  "a\u202eb\u200bc\x1b[31md\x00e",
+		"a footnote":            "[^1] [x]: https://evil.example",
 	}
+}
+
+// everywhere is a release that says text wherever others may have a say.
+func everywhere(text string, phase Phase) Release {
+	return told(phase, func(r *Release) {
+		red(r)
+		restored(r)
+		r.Status.Cause.Message, r.Status.Cause.Next, r.Status.Cause.Log, r.Status.Cause.Events = text, text, text, []string{text}
+		r.Status.Cause.Pod, r.Status.Cause.Container = text, text
+		r.Status.Message, r.Status.PredeployLog, r.Status.SupersededBy = text, text, ""
+		r.Status.Services[0].Name = text
+		r.Source.Actor, r.Source.Ref, r.Source.Event, r.Source.WorkflowRef, r.Rule, r.Note, r.Evidence.Scheme = text, text, text, text, text, text, text
+		r.App.Services[1].Env = map[string]string{text: text}
+		r.App.Services[1].Run = spec.Command{Shell: text}
+	})
+}
+
+// outsideOfCode is Markdown without its code blocks and code spans, by CommonMark's
+// rules for both.
+func outsideOfCode(text string) string {
+	var kept []string
+	fence := ""
+	for line := range strings.Lines(text) {
+		trimmed := strings.TrimSpace(line)
+		ticks := trimmed[:len(trimmed)-len(strings.TrimLeft(trimmed, "`"))]
+		switch {
+		case fence == "" && len(ticks) >= 3:
+			fence = ticks
+		case fence != "" && trimmed != "" && len(trimmed) >= len(fence) && strings.Trim(trimmed, "`") == "":
+			fence = ""
+		case fence == "":
+			kept = append(kept, line)
+		}
+	}
+	return withoutSpans(strings.Join(kept, ""))
+}
+
+func withoutSpans(text string) string {
+	var b strings.Builder
+	for i := 0; i < len(text); {
+		switch {
+		case text[i] == '\\' && i+1 < len(text):
+			b.WriteString(text[i : i+2])
+			i += 2
+		case text[i] == '`':
+			n := len(text[i:]) - len(strings.TrimLeft(text[i:], "`"))
+			end := closing(text[i+n:], n)
+			if end < 0 {
+				b.WriteString(text[i : i+n])
+				i += n
+				continue
+			}
+			i += n + end
+		default:
+			b.WriteByte(text[i])
+			i++
+		}
+	}
+	return b.String()
+}
+
+// closing is where a run of exactly n backticks ends; negative for nowhere.
+func closing(text string, n int) int {
+	for _, at := range regexp.MustCompile("`+").FindAllStringIndex(text, -1) {
+		if at[1]-at[0] == n {
+			return at[1]
+		}
+	}
+	return -1
+}
+
+// TestNothingFromOutsideIsMarkup looks at what GitHub would make of foreign text:
+// of what is left outside of code it may tell nobody, link nowhere and be no markup.
+func TestNothingFromOutsideIsMarkup(t *testing.T) {
+	t.Parallel()
+	escaped := regexp.MustCompile(`\\[[:punct:]]`)
+	ours := regexp.MustCompile(`<(/?details|details open|/?summary)>|<!-- inhaul: preview storefront -->`)
+	ourLinks := regexp.MustCompile(`\]\(https://(github\.com|storefront\.example)[^)\s]*\)`)
+	bad := map[string]*regexp.Regexp{
+		"tells somebody":  regexp.MustCompile(`@\w`),
+		"names an issue":  regexp.MustCompile(`(?i)#\d|\bgh-\d`),
+		"is a link":       regexp.MustCompile(`(?i)https?://|\bwww\.\w`),
+		"is a target":     regexp.MustCompile(`\]\(`),
+		"is a tag":        regexp.MustCompile(`<[a-z/!]`),
+		"is a picture":    regexp.MustCompile(`:[a-z_]+:`),
+		"is an entity":    regexp.MustCompile(`&#?\w+;`),
+		"is struck out":   regexp.MustCompile(`~`),
+		"is mathematics":  regexp.MustCompile(`\$`),
+		"is a heading":    regexp.MustCompile(`(?m)^\s*#+ Success`),
+		"is a separator":  regexp.MustCompile(`(?m)^\|---\|---\|$`),
+		"controls":        regexp.MustCompile(`[\x00-\x08\x0b-\x1f\x{202e}]`),
+		"is a strong one": regexp.MustCompile(`__green__|\*\*green\*\*`),
+	}
+	for name, text := range hostile() {
+		texts := map[string]string{}
+		for _, phase := range []Phase{RollingOut, Succeeded, Failed, RolledBack, Restoring, Superseded} {
+			r := everywhere(text, phase)
+			c := r.check(seen(r, served()))
+			texts["summary, "+string(phase)], texts["text, "+string(phase)] = c.Summary, c.Text
+			if m := lastMarker(t, c.Text); m.Release != 42 {
+				t.Errorf("%s: got marker %+v, want release 42's", name, m)
+			}
+			row := r.standing(seen(r), "")
+			row.Environment, row.State = text, text
+			texts["comment, "+string(phase)] = commentBody("storefront", []Standing{row})
+		}
+		for _, superseded := range []bool{false, true} {
+			refusal := denied()
+			refusal.Message, refusal.Rule, refusal.Superseded = text, text, superseded
+			c := refusal.check(view{})
+			texts["summary of a refusal"], texts["text of a refusal"] = c.Summary, c.Text
+		}
+		for where, made := range texts {
+			left := outsideOfCode(made)
+			if at := strings.LastIndex(left, "<!-- inhaul: {"); at >= 0 && strings.HasPrefix(where, "text, ") {
+				left = left[:at]
+			}
+			left = ourLinks.ReplaceAllString(ours.ReplaceAllString(left, ""), "")
+			left = escaped.ReplaceAllString(left, "")
+			for what, shape := range bad {
+				if found := shape.FindString(left); found != "" {
+					t.Errorf("%s, %s: %q %s in:\n%s", name, where, found, what, made)
+				}
+			}
+		}
+		for _, phase := range []Phase{Failed, Superseded} {
+			r := everywhere(text, phase)
+			for _, line := range []string{r.title(seen(r)), r.deployment(seen(r)).Description, r.commitStatus(seen(r)).Description} {
+				if strings.ContainsFunc(line, func(c rune) bool { return c < ' ' || c == '\u202e' }) {
+					t.Errorf("%s: got %q, want one line", name, line)
+				}
+			}
+		}
+	}
+}
+
+func TestContentCannotBreakTheMarkerOrTheFence(t *testing.T) {
+	t.Parallel()
+	for name, text := range hostile() {
+		r := everywhere(text, Succeeded)
+		r.Status.Cause = nil
+		v := seen(r, served())
+		v.Environment.URL = "https://storefront.example/-->" + forged
+		check := r.check(v)
+		if m := lastMarker(t, check.Text); m.Release != 42 || m.Back != 41 || m.URL != v.Environment.URL {
+			t.Errorf("%s: got %+v, want release 42, the way back to 41 and the environment's own address", name, m)
+		}
+		if inside := fenced(text); !closedOnlyAtItsEnd(inside) {
+			t.Errorf("%s: the content ends its own fence:\n%s", name, inside)
+		}
+	}
+}
+
+// closedOnlyAtItsEnd applies CommonMark's rule: a line of at least as many
+// backticks as the opening ends the block.
+func closedOnlyAtItsEnd(block string) bool {
+	lines := strings.Split(block, "\n")
+	fence := lines[0]
+	for i, line := range lines[1:] {
+		trimmed := strings.TrimSpace(line)
+		closes := len(trimmed) >= len(fence) && strings.Trim(trimmed, "`") == ""
+		if closes != (i == len(lines)-2) {
+			return false
+		}
+	}
+	return true
 }
 
 // TestAftermath is about what a release that failed may have written.
@@ -245,54 +242,98 @@ func TestAftermath(t *testing.T) {
 		for _, step := range test.steps {
 			r.Status.Reach(step, noon())
 		}
-		if got := r.aftermath(); !strings.Contains(got, test.want) {
+		if got := r.aftermath(view{}); !strings.Contains(got, test.want) {
 			t.Errorf("%s: got %q, want %q", test.name, got, test.want)
 		}
 	}
 }
 
-func TestBoldTextIsNoMarkup(t *testing.T) {
+// TestTextsStayWithinGitHubsLimits makes everything that others say as long as it
+// can be stored, of the characters that grow most, and cuts at random.
+func TestTextsStayWithinGitHubsLimits(t *testing.T) {
 	t.Parallel()
-	hostile := "web: **green** <b>x</b> [here](https://evil.example) `a` \\*\n# Success\n"
-	want := "**web: \\*\\*green\\*\\* \\<b>x\\</b> \\[here\\](https://evil.example) \\`a\\` \\\\\\* # Success**"
-	if got := bold(hostile); got != want {
-		t.Errorf("got %s, want %s", got, want)
+	random := rand.New(rand.NewPCG(1, 2))
+	alphabet := []string{"x", "|", "`", "```", "\n", "\n\n", "</details>", "é", "𝕏", "@a", "*", "<", "&lt;", " ", "__"}
+	write := func(most int) string {
+		var b strings.Builder
+		some := alphabet[random.IntN(len(alphabet)):][:1]
+		if random.IntN(2) == 0 {
+			some = alphabet
+		}
+		for b.Len() < most-len("</details>") {
+			b.WriteString(some[random.IntN(len(some))])
+		}
+		return b.String()
 	}
-	failed := told(Failed, func(r *Release) { red(r); r.Status.Cause.Message = hostile })
-	denied := Refusal{Message: hostile}
-	for _, check := range []Check{failed.check(view{}), denied.check(view{})} {
-		if !strings.HasPrefix(check.Summary, want+"\n") {
-			t.Errorf("got summary %q, want %q first", check.Summary, want)
+	for range 200 {
+		r := everywhere("", []Phase{Failed, RolledBack, Succeeded, RollingOut, Superseded}[random.IntN(5)])
+		r.Status.Cause.Message, r.Status.Cause.Next, r.Status.Message = write(4<<10), write(4<<10), write(4<<10)
+		r.Status.Cause.Log, r.Status.PredeployLog = write(random.IntN(64<<10)), write(random.IntN(64<<10))
+		r.Status.Cause.Events, r.Status.Services = nil, nil
+		for range 10 {
+			r.Status.Cause.Events = append(r.Status.Cause.Events, write(1<<10))
+		}
+		for range 64 {
+			r.Status.Services = append(r.Status.Services, ServiceStatus{Name: write(63), Desired: 1000, Restarts: 1 << 30})
+		}
+		r.Source.Actor, r.Source.Ref, r.Source.WorkflowRef, r.Source.Event, r.Rule, r.Note = write(1<<10), write(1<<10), write(1<<10), write(1<<10), write(256), write(4<<10)
+		r.App.Services[1].Env = map[string]string{}
+		for range 40 {
+			r.App.Services[1].Env[write(256)] = write(1 << 10)
+		}
+		v := seen(r, served())
+		v.Environment.URL = "https://storefront.example/" + strings.Repeat("a", 2<<10)
+		c := r.check(v)
+		for name, text := range map[string]string{"summary": c.Summary, "text": c.Text} {
+			if len(text) > maxText || !utf8.ValidString(text) {
+				t.Fatalf("%s: got %d bytes, valid %t, want at most %d", name, len(text), utf8.ValidString(text), maxText)
+			}
+			if outside := regexp.MustCompile(`\\.`).ReplaceAllString(outsideOfCode(text), ""); strings.Count(outside, "<details") != strings.Count(outside, "</details>") {
+				t.Fatalf("%s: a code block or a fold is left open:\n%s", name, text)
+			}
+		}
+		if m := lastMarker(t, c.Text); m.Release != 42 {
+			t.Fatalf("got marker %+v, want release 42's", m)
+		}
+		for _, line := range []string{r.deployment(v).Description, r.commitStatus(v).Description} {
+			if n := utf8.RuneCountInString(line); n > maxDescription {
+				t.Fatalf("got a description of %d characters, want at most %d", n, maxDescription)
+			}
+		}
+		rows := slices.Repeat([]Standing{{Environment: write(63), Note: write(4 << 10), State: write(200), Commit: commitNow}}, 70)
+		if body := commentBody("storefront", rows); len(body) > maxText {
+			t.Fatalf("got a comment of %d bytes, want at most %d", len(body), maxText)
 		}
 	}
 }
 
-// closedOnlyAtItsEnd applies CommonMark's rule: a line of at least as many
-// backticks as the opening ends the block.
-func closedOnlyAtItsEnd(block string) bool {
-	lines := strings.Split(block, "\n")
-	fence := lines[0]
-	for i, line := range lines[1:] {
-		trimmed := strings.TrimSpace(line)
-		closes := len(trimmed) >= len(fence) && strings.Trim(trimmed, "`") == ""
-		if closes != (i == len(lines)-2) {
-			return false
+func TestFitCutsTheOldestLinesFirst(t *testing.T) {
+	t.Parallel()
+	log := strings.Repeat("an older line\n", 100) + "the last line\n"
+	got := fit(600, words("first\n\n"), folded("log", log, true), folded("events", "an event", false), words("last"))
+	for _, want := range []string{"first", leftOut, "the last line\n```", "an event", "last"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("got %q, want %q in it", got, want)
 		}
 	}
-	return true
+	if len(got) > 600 || len(got) < 500 {
+		t.Errorf("got %d bytes, want nearly 600", len(got))
+	}
+	if got := fit(120, words("first\n\n"), folded("log", log, true), words("last")); strings.Contains(got, "<details") || !strings.HasSuffix(got, "last") {
+		t.Errorf("got %q, want no empty fold", got)
+	}
 }
 
-func TestTextStaysWithinGitHubsLimit(t *testing.T) {
+func TestTimesAreToldAsPeopleSayThem(t *testing.T) {
 	t.Parallel()
-	const limit = 65535 // https://docs.github.com/en/rest/checks/runs
-	r := told(Failed, func(r *Release) {
-		red(r)
-		r.Status.Cause.Log = strings.Repeat("x", 16<<10) // what the cluster room cuts a log to
-		for range 9 {
-			r.Status.Cause.Events = append(r.Status.Cause.Events, strings.Repeat("e", 1<<10))
+	for d, want := range map[time.Duration]string{
+		-time.Second: "0 ms", 0: "0 ms", 54 * time.Millisecond: "54 ms", 999600 * time.Microsecond: "1 s", 1234 * time.Millisecond: "1.2 s",
+		4 * time.Second: "4 s", 9960 * time.Millisecond: "10 s", 14*time.Second + 400*time.Millisecond: "14 s", 59600 * time.Millisecond: "1 min",
+		115 * time.Second: "1 min 55 s", 2 * time.Minute: "2 min", time.Hour - 400*time.Millisecond: "1 h", 65 * time.Minute: "1 h 5 min",
+		24*time.Hour - 20*time.Second: "1 d", 76 * time.Hour: "3 d 4 h",
+	} {
+		if got := took(d); got != want {
+			t.Errorf("%s: got %q, want %q", d, got, want)
 		}
-	})
-	if got := len(r.check(view{}).Text); got > limit {
-		t.Errorf("got %d bytes, want at most %d: what is cut off is the marker", got, limit)
 	}
 }

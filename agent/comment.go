@@ -37,8 +37,9 @@ func (a *Agent) eachRelease(app App, see func(Release, view)) {
 
 // comment is the one comment of app on the pull request: how each environment
 // stands to which it was deployed. All of it is made again from the kept releases
-// each time, so that it does not matter what the last one said.
-func (a *Agent) comment(app App, repository string, number int) Comment {
+// each time, so that it does not matter what the last one said. headOf tells which
+// head commit a release is of; empty for none.
+func (a *Agent) comment(app App, repository string, number int, headOf func(Release) string) Comment {
 	c := Comment{Repository: repository, PullRequest: number, Marker: commentMarker(app.Name)}
 	var rows []Standing
 	a.eachRelease(app, func(r Release, v view) {
@@ -48,7 +49,10 @@ func (a *Agent) comment(app App, repository string, number int) Comment {
 		if id := r.Status.Shown(WayComment).ID; id != 0 {
 			c.ID = id
 		}
-		row := r.standing(v, r.address(v.ServerURL))
+		row := r.standing(v, r.checkPage(v))
+		if r.Restore == 0 {
+			row.Commit = orElse(headOf(r), row.Commit)
+		}
 		if n := len(rows); n > 0 && rows[n-1].Environment == row.Environment {
 			rows[n-1] = row // a newer one
 			return
@@ -60,21 +64,35 @@ func (a *Agent) comment(app App, repository string, number int) Comment {
 			c.ID, rows = max(c.ID, p.Comment), append(rows, row)
 		}
 	}
-	c.Body = commentBody(app.Name, rows, a.now())
+	c.Body = commentBody(app.Name, rows)
 	return c
 }
 
-// address is the page of r's check run, or of the run that asked for r if there is
-// no check run that is known.
-func (r Release) address(server string) string {
-	server = orElse(server, DefaultServerURL)
-	if id := r.Status.Shown(WayCheck).ID; id != 0 {
-		return fmt.Sprintf("%s/%s/runs/%d", server, r.Source.Repository, id)
+// showComment shows the comment of m's pull request, with the commits that GitHub has
+// confirmed.
+func (a *Agent) showComment(ctx context.Context, m *message) (int64, error) {
+	app, found := a.app(m.line.App)
+	if !found {
+		return 0, fmt.Errorf("there is no App %q", m.line.App)
 	}
-	if r.Source.RunID != 0 {
-		return fmt.Sprintf("%s/%s/actions/runs/%d", server, r.Source.Repository, r.Source.RunID)
+	c := a.comment(app, m.repository, m.pullRequest(), func(r Release) string {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		if h := r.message(WayComment, view{}).claims(); r.Status.ReportedOn == "" && a.heads[h] {
+			return h.commit
+		}
+		return r.Status.ReportedOn
+	})
+	return a.Comments.ShowComment(ctx, c)
+}
+
+// checkPage is the web address of r's check run; empty as long as none is known.
+func (r Release) checkPage(v view) string {
+	id := r.Status.Shown(WayCheck).ID
+	if id == 0 {
+		return ""
 	}
-	return ""
+	return v.page(r.Source.Repository, fmt.Sprintf("runs/%d", id))
 }
 
 // reportComment has the comment of the pull request show what is durable, and
@@ -86,16 +104,13 @@ func (a *Agent) reportComment(ctx context.Context, app App, to target, number in
 			news = append(news, r)
 		}
 	})
-	gone, last := endedFor(app, to, number)
-	m := last
+	gone, m := endedFor(app, to, number)
 	if len(news) > 0 {
 		newest := slices.MaxFunc(news, func(x, y Release) int { return x.IssuedAt.Compare(y.IssuedAt) })
 		m = newest.message(WayComment, view{})
 	} else if m == nil {
 		return nil
 	}
-	m.comment = a.comment(app, to.repository, number)
-	m.id = m.comment.ID
 	id, shown, err := a.show(ctx, m)
 	if err != nil {
 		return fmt.Errorf("commenting on pull request %d: %w", number, err)

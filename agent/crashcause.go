@@ -53,7 +53,11 @@ func (t trial) crashCause(pod PodObservation, c ContainerObservation) *Cause {
 			message += ": " + line
 		}
 	}
-	return t.of(pod, c, t.cause(kind, message, next))
+	cause := t.of(pod, c, t.cause(kind, message, next))
+	if c.EndReason == "Completed" || kind == CauseConfig {
+		cause = t.atRun(cause)
+	}
+	return cause
 }
 
 // The exit codes of a shell that cannot run its command.

@@ -220,6 +220,7 @@ type Pulse interface {
 type Rejected struct { //nolint:errname // because it is the API server's decision first
 	Object  Object
 	Message string
+	Setting string // of inhaul.yaml that may be at fault; may be empty
 }
 
 func (r *Rejected) Error() string {

@@ -196,12 +196,12 @@ func (a *Agent) followPredeploy(ctx context.Context, r Release, judge func(Prede
 func (r Release) refused(by *Rejected) *Cause {
 	if by.Object.Kind == "Secret" {
 		return &Cause{
-			Kind: CauseSecret, Message: by.Message,
+			Kind: CauseSecret, Setting: by.Setting, Message: by.Message,
 			Next: fmt.Sprintf("put the Secret and its key in place in namespace %s, or mend the reference in inhaul.yaml; then re-run the workflow", r.Namespace),
 		}
 	}
 	kind, next := refusedBy(by.Message)
-	return &Cause{Kind: kind, Message: "the cluster refuses " + by.Object.Kind + " " + by.Object.Name + ": " + by.Message, Next: next}
+	return &Cause{Kind: kind, Setting: by.Setting, Message: "the cluster refuses " + by.Object.Kind + " " + by.Object.Name + ": " + by.Message, Next: next}
 }
 
 // union is all, and what of more is not in it.

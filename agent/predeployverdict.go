@@ -85,6 +85,13 @@ func JudgePredeploy(task spec.Task, o PredeployObservation, since Sightings, now
 // predeployName is what a predeploy is called among services.
 const predeployName = "predeploy"
 
+// How the messages of a predeploy begin that was not let end; the check tells them
+// from those of a command that failed.
+const (
+	predeployCancelled = "cancelled"
+	predeployLate      = "not done within"
+)
+
 // cancelled is the cause of a Job that is not there any more: at once if the API
 // server says so, and else once no cache can be as late as that.
 func (t trial) cancelled(o PredeployObservation, since Sightings) *Cause {
@@ -95,7 +102,7 @@ func (t trial) cancelled(o PredeployObservation, since Sightings) *Cause {
 	if !gone && t.waitUntil(since.Quiet.Add(jobGoneAfter)) {
 		return nil
 	}
-	cause := t.cause(CausePredeploy, "cancelled: somebody deleted its Job before its end was seen",
+	cause := t.cause(CausePredeploy, predeployCancelled+": somebody deleted its Job before its end was seen",
 		"look at what the command has done, then re-run the workflow: that makes a new release, which runs it again")
 	for _, pod := range o.Pods {
 		cause.Pod = pod.Name
@@ -163,7 +170,11 @@ func (t trial) predeployEnd(task spec.Task, o PredeployObservation, since Sighti
 				return t.of(pod, c, t.startCause(orElse(c.EndMessage, c.EndReason)))
 			}
 			how, next := howEnded(c)
-			return t.of(pod, c, t.cause(CausePredeploy, how, next))
+			cause := t.of(pod, c, t.cause(CausePredeploy, how, next))
+			if outOfMemory(c) {
+				cause.Setting = t.setting(settingMemory)
+			}
+			return cause
 		}
 	}
 	if t.waitUntil(since.Failing.Add(podLateAfter)) {
@@ -185,8 +196,9 @@ func (t trial) overdue(task spec.Task, o PredeployObservation, since Sightings) 
 
 // tooLong is the cause of a command that is not done in its time.
 func (t trial) tooLong(task spec.Task, o PredeployObservation) *Cause {
-	cause := t.cause(CausePredeploy, fmt.Sprintf("not done within %s", task.Limit()),
+	cause := t.cause(CausePredeploy, fmt.Sprintf(predeployLate+" %s", task.Limit()),
 		"see in the log below what it waits for; a command that is only slow gets more time with predeploy.timeout in inhaul.yaml")
+	cause.Setting = t.setting(settingTimeout)
 	for _, pod := range o.Pods {
 		cause.Pod = pod.Name
 		for _, c := range pod.Containers {

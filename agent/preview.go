@@ -122,7 +122,7 @@ func (a App) With(previews []Preview) App {
 	a.Environments, a.Status.Lines = slices.Clone(a.Environments), slices.Clone(a.Status.Lines)
 	for _, p := range previews {
 		number, _ := spec.PreviewNumber(p.Line.Environment)
-		if p.Line.App != a.Name || number == 0 || a.declares(p.Line.Environment) {
+		if p.Line.App != a.Name || number == 0 || a.Declares(p.Line.Environment) {
 			continue
 		}
 		a.Previews = append(a.Previews, p)
@@ -143,8 +143,8 @@ func (a App) With(previews []Preview) App {
 	return a
 }
 
-// declares reports whether the platform owner's word names the environment.
-func (a App) declares(environment string) bool {
+// Declares reports whether the platform owner's word names the environment.
+func (a App) Declares(environment string) bool {
 	return slices.ContainsFunc(a.Environments, func(e Environment) bool { return e.Name == environment && e.PullRequest == 0 })
 }
 
@@ -154,7 +154,7 @@ func (a App) declares(environment string) bool {
 func (a App) Part(s *AppStatus) []Preview {
 	var changed []Preview
 	s.Lines = slices.DeleteFunc(s.Lines, func(m LineMarks) bool {
-		if _, is := spec.PreviewNumber(m.Environment); !is || a.declares(m.Environment) {
+		if _, is := spec.PreviewNumber(m.Environment); !is || a.Declares(m.Environment) {
 			return false
 		}
 		if p, found := a.preview(m.Environment); found && !p.Marks.equal(m) {
@@ -180,6 +180,31 @@ func (m LineMarks) equal(other LineMarks) bool {
 	return m.LastNumber == other.LastNumber && m.LastIssuedAt.Equal(other.LastIssuedAt) && m.LastRunID == other.LastRunID &&
 		maps.Equal(m.Workflows, other.Workflows) && m.LastRollbackAt.Equal(other.LastRollbackAt) &&
 		m.LastRollbackBy == other.LastRollbackBy && m.Current == other.Current && m.ForgottenBefore.Equal(other.ForgottenBefore)
+}
+
+// Raise puts marks in the place of those of p, of which none is lowered: another
+// release may have been admitted since marks were read, and a preview that has ended
+// has nothing that serves.
+func (p *Preview) Raise(marks LineMarks) {
+	old := p.Marks
+	if marks.LastNumber < old.LastNumber || marks.LastIssuedAt.Before(old.LastIssuedAt) {
+		old.ForgottenBefore = later(old.ForgottenBefore, marks.ForgottenBefore)
+		p.Marks = old
+		return
+	}
+	p.Marks = marks
+	p.Marks.ForgottenBefore = later(marks.ForgottenBefore, old.ForgottenBefore)
+	p.Marks.LastRunID = max(marks.LastRunID, old.LastRunID)
+	p.Marks.Workflows = maps.Clone(marks.Workflows)
+	for workflow, run := range old.Workflows {
+		if p.Marks.Workflows == nil {
+			p.Marks.Workflows = map[string]int64{}
+		}
+		p.Marks.Workflows[workflow] = max(run, p.Marks.Workflows[workflow])
+	}
+	if p.Phase != PreviewActive {
+		p.Marks.Current = 0
+	}
 }
 
 // settle notes that intents are decided, now that no other record tells of them. The

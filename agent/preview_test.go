@@ -18,8 +18,8 @@ func previewStory(t *testing.T, w *world) map[string]string {
 	t.Helper()
 	w.beLoud()
 	named := map[string]run{
-		"opened": pull(1, 0, 1), "pushed": pull(3, 2, 3), "closed": closing(4, 4, 5), "flying": pull(2, 1, 6),
-		"reopened": pull(5, 7, 8), "closed again": closing(6, 9, 10),
+		"opened": pull(1, 0, 1), "pushed": pull(3, 2, 3), "closed": closePull(4, 4, 5), "flying": pull(2, 1, 6),
+		"reopened": pull(5, 7, 8), "closed again": closePull(6, 9, 10),
 	}
 	digests := map[string]string{}
 	for name, r := range named {
@@ -139,8 +139,8 @@ func TestDestroyOfWhatIsNotThere(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := previewing(t)
-		_, digest := envelope(t, closing(2, 2, 3))
-		w.tell(t, closing(2, 2, 3))
+		_, digest := envelope(t, closePull(2, 2, 3))
+		w.tell(t, closePull(2, 2, 3))
 		if c := w.checks[digest]; c.Conclusion != Success || c.Title != "Nothing to remove" {
 			t.Errorf("got %s %q, want success at once", c.Conclusion, c.Title)
 		}
@@ -164,7 +164,7 @@ func TestDestroyCancelsWhatIsUnderWay(t *testing.T) {
 		if c := w.checks[digest]; c.Status != InProgress {
 			t.Fatalf("got %s, want a rollout that is under way", c.Status)
 		}
-		w.publish(t, closing(2, 2, 3))
+		w.publish(t, closePull(2, 2, 3))
 		began := w.now()
 		w.runUntil(w.now().Add(15*time.Second), nil)
 		if c := w.checks[digest]; c.Conclusion != Neutral || !strings.Contains(c.Title, "the pull request was closed") {
@@ -182,8 +182,8 @@ func TestNamespaceThatDoesNotEnd(t *testing.T) {
 		w := previewing(t)
 		w.tell(t, pull(1, 0, 1))
 		w.spaces["storefront-pr-7"].stuck = true
-		_, digest := envelope(t, closing(2, 2, 3))
-		w.publish(t, closing(2, 2, 3))
+		_, digest := envelope(t, closePull(2, 2, 3))
+		w.publish(t, closePull(2, 2, 3))
 		w.wait(30 * time.Second)
 		if c := w.checks[digest]; c.Status != InProgress || c.Title != "Removing the preview" {
 			t.Errorf("after 30 s: got %s %q, want it under way", c.Status, c.Title)
@@ -216,7 +216,7 @@ func TestNamespaceOfSomebodyElse(t *testing.T) {
 		w := previewing(t)
 		w.spaces["storefront-pr-7"] = &space{}
 		_, digest := envelope(t, pull(1, 0, 1))
-		w.tell(t, pull(1, 0, 1), closing(2, 2, 3))
+		w.tell(t, pull(1, 0, 1), closePull(2, 2, 3))
 		if c := w.checks[digest]; c.Conclusion != ActionRequired || !strings.Contains(c.Summary, "did not make it") {
 			t.Errorf("got %s %q, want it refused", c.Conclusion, c.Summary)
 		}
@@ -230,7 +230,7 @@ func TestRecordsOfPreviewsGo(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := previewing(t)
-		w.tell(t, pull(1, 0, 1), closing(2, 2, 3))
+		w.tell(t, pull(1, 0, 1), closePull(2, 2, 3))
 		w.wait(7 * 24 * time.Hour)
 		if w.pr7().Phase != PreviewDestroyed {
 			t.Error("the record went while an older intent could come")

@@ -136,8 +136,8 @@ func pullRequest(number int) func(*intent.Predicate) {
 	}
 }
 
-// closing is a run of pull request 7 that was closed.
-func closing(n int64, eventAt, issuedAt int) run {
+// closePull is a run of pull request 7 that was closed.
+func closePull(n int64, eventAt, issuedAt int) run {
 	r := pull(n, eventAt, issuedAt)
 	r.change = func(p *intent.Predicate) {
 		pullRequest(7)(p)

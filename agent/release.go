@@ -59,6 +59,7 @@ type Release struct {
 	Image    string      // repository@sha256:…
 	Source   intent.Source
 	App      spec.App
+	Config   *intent.Config // where its settings are written; nil: not known
 	IssuedAt time.Time
 	Evidence intent.Evidence
 
@@ -110,6 +111,7 @@ const (
 	StepApplied      Step = "applied"      // the API server has every object
 	StepReady        Step = "ready"        // the last new pod became Ready, by the kubelet's clock
 	StepVerdict      Step = "verdict"      // the verdict is durable
+	StepRestored     Step = "restored"     // after a failure, the last good release's objects are back
 	StepReported     Step = "reported"     // the check shows the verdict, or what stands for it; see Ports.Ways
 )
 
@@ -159,7 +161,7 @@ type ServiceStatus struct {
 type Reported struct {
 	Way   Way
 	Phase Phase // as far as the way tells phases apart
-	Ready int   // new pods that are Ready, while a rollout goes on; see Release.progress
+	Ready int   // new pods that are Ready, of a rollout that takes long; check and receipt only
 	ID    int64 // of the check run, the deployment or the comment; of receipts the number of the last one
 }
 
@@ -220,6 +222,7 @@ const (
 type Cause struct {
 	Kind      CauseKind
 	Service   string
+	Setting   string // of inhaul.yaml that may be at fault, "services.web.port"; empty: none
 	Pod       string
 	Container string
 	ExitCode  int    // of the container's last end, if it ended

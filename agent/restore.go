@@ -87,7 +87,10 @@ func (a *Agent) restore(ctx context.Context, r Release, releases []Release) erro
 	defer cancel()
 	_, err := a.Cluster.Apply(applyCtx, *good)
 	if err == nil {
-		return a.move(ctx, r, func(s *Status) { s.Phase, s.RestoredTo = RolledBack, good.Number })
+		return a.move(ctx, r, func(s *Status) {
+			s.Phase, s.RestoredTo = RolledBack, good.Number
+			s.Reach(StepRestored, a.now())
+		})
 	}
 	why, rejected := err.Error(), (*Rejected)(nil)
 	switch {

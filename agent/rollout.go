@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"time"
-
-	"github.com/inhaul/inhaul/spec"
 )
 
 // The bounds of one step.
@@ -226,6 +224,7 @@ func (a *Agent) judge(ctx context.Context, r Release, applied time.Time) (Releas
 	ctx, cancel := context.WithTimeout(ctx, deadline(r)+observeSlack)
 	defer cancel()
 	var before memory
+	var told progress
 	watch := func(ctx context.Context, see func(Observation) bool) error { return a.Cluster.Watch(ctx, r, see) }
 	verdict, seen, err := follow(ctx, a.config.Now, watch, func(o Observation, now time.Time) Verdict {
 		if now.Before(applied) {
@@ -241,6 +240,11 @@ func (a *Agent) judge(ctx context.Context, r Release, applied time.Time) (Releas
 			verdict = Verdict{Recheck: enough, Message: verdict.Message, Waits: verdict.Waits}
 		}
 		r = a.tellWait(ctx, r, verdict)
+		if verdict.Done {
+			return verdict
+		}
+		r = a.tellProgress(ctx, r, o, now, &told)
+		verdict.Recheck = earlier(verdict.Recheck, told.again)
 		return verdict
 	})
 	if err != nil {
@@ -327,27 +331,6 @@ func follow[O any](ctx context.Context, now func() time.Time, watch func(context
 			recheck = time.After(max(verdict.Recheck.Sub(at), time.Millisecond))
 		}
 	}
-}
-
-// serviceStatus has a row for every service that keeps pods running.
-func serviceStatus(r Release, o Observation) []ServiceStatus {
-	statuses := make([]ServiceStatus, 0, len(o.Services))
-	for _, s := range o.Services {
-		if !slices.ContainsFunc(r.App.LongRunning(), func(service spec.Service) bool { return service.Name == s.Name }) {
-			continue
-		}
-		status := ServiceStatus{Name: s.Name, Desired: s.Desired}
-		for _, pod := range s.Pods {
-			if pod.Ready {
-				status.Ready++
-			}
-			for _, c := range pod.Containers {
-				status.Restarts += c.Restarts
-			}
-		}
-		statuses = append(statuses, status)
-	}
-	return statuses
 }
 
 // short is a commit as people write it.

@@ -23,7 +23,6 @@ type message struct {
 	release *Release
 	refusal *Refusal
 	end     *end
-	comment Comment // WayComment only
 }
 
 func (r Release) message(way Way, v view) *message {
@@ -37,6 +36,22 @@ func (r Refusal) message(way Way, v view) *message {
 	return &message{
 		way: way, line: r.Line, repository: r.Repository, commit: r.Commit, intent: r.Intent, since: r.At, at: r.At, view: v, refusal: &r,
 	}
+}
+
+// pullRequest is that which m is about, as its intent says; 0 for none.
+func (m *message) pullRequest() int {
+	switch {
+	case m.release != nil:
+		return m.release.Source.PullRequest
+	case m.end != nil:
+		return m.end.destroy.Source.PullRequest
+	}
+	return m.refusal.PullRequest
+}
+
+// commented reports whether the comment on the pull request tells of what m is about.
+func (m *message) commented() bool {
+	return m.release != nil && !m.release.Removed || m.end != nil && !m.end.destroy.Nothing
 }
 
 // on is the commit that m is shown on.
@@ -74,12 +89,8 @@ func (m *message) status() CommitStatus {
 
 // say has the way show m, and returns what finds it again.
 func (a *Agent) say(ctx context.Context, m *message) (int64, error) {
-	switch m.way {
-	case WayReceipt:
+	if m.way == WayReceipt {
 		return a.publish(ctx, m)
-	case WayComment:
-		return a.Comments.ShowComment(ctx, m.comment)
-	case WayCheck, WayStatus, WayDeployment:
 	}
 	if err := a.findHead(ctx, m); err != nil {
 		return 0, err
@@ -91,7 +102,9 @@ func (a *Agent) say(ctx context.Context, m *message) (int64, error) {
 		return 0, a.Statuses.ShowStatus(ctx, m.status())
 	case WayDeployment:
 		return a.Deployments.ShowDeployment(ctx, m.deployment())
-	case WayReceipt, WayComment:
+	case WayComment:
+		return a.showComment(ctx, m)
+	case WayReceipt:
 	}
 	return 0, fmt.Errorf("there is no way %q", m.way)
 }
@@ -100,9 +113,7 @@ func (a *Agent) say(ctx context.Context, m *message) (int64, error) {
 func (m *message) deployment() Deployment {
 	r := *m.release
 	d := r.deployment(m.view)
-	d.Transient = m.view.Environment.PullRequest != 0
-	d.ID, d.Commit, d.LogURL = m.id, m.on(), orElse(d.LogURL, r.address(m.view.ServerURL))
-	d.Environment = environmentName(r.Line, r.Source.RepositoryID, m.view.Apps)
+	d.ID, d.Commit, d.LogURL = m.id, m.on(), orElse(r.checkPage(m.view), d.LogURL)
 	if r.Restore != 0 {
 		d.Commit = r.restored(m.view, d.Commit)
 	}
@@ -143,14 +154,11 @@ func (a *Agent) publish(ctx context.Context, m *message) (int64, error) {
 		Check: check, Reported: a.Checks != nil || a.Statuses != nil, At: m.at,
 	}
 	if r := m.release; r != nil {
-		receipt.Marker = r.marker(m.view.Environment.URL, r.replaced(m.view.Releases))
-		if r.Source.PullRequest != 0 {
-			comment := a.comment(app, r.Source.Repository, r.Source.PullRequest)
-			receipt.Comment = &comment
-		}
+		receipt.Marker = r.marker(m.view)
 	}
-	if e := m.end; e != nil && !e.destroy.Nothing {
-		comment := a.comment(app, m.repository, e.destroy.Source.PullRequest)
+	if number := m.pullRequest(); number != 0 && m.commented() {
+		claimed := func(r Release) string { return r.Source.HeadCommit }
+		comment := a.comment(app, m.repository, number, claimed)
 		receipt.Comment = &comment
 	}
 	for number := m.id + 1; ; number++ {

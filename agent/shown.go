@@ -58,7 +58,11 @@ func (r Release) phase(way Way) Phase {
 
 // shows is what the way shows of r as it is.
 func (r Release) shows(way Way) Reported {
-	return Reported{Way: way, Phase: r.phase(way)}
+	shown := Reported{Way: way, Phase: r.phase(way)}
+	if r.Status.Phase == RollingOut && (way == WayCheck || way == WayReceipt) {
+		shown.Ready = r.Status.ready()
+	}
+	return shown
 }
 
 // unreported reports whether the way shows something else than r, and nobody has

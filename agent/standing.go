@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/inhaul/inhaul/intent"
 )
 
 // Standing is how one environment of an app stands, as a row of the comment on a
@@ -11,58 +13,122 @@ import (
 type Standing struct {
 	Environment string
 	URL         string // where it answers; may be empty
+	State       string // in words, an emoji first; empty: by Phase and Destroyed
 	Phase       Phase
 	Destroyed   bool   // the environment is gone, or is being taken away
 	Commit      string // whose code runs, or is to
 	ExpiresAt   time.Time
 	Check       string // web address of the check or of the run; may be empty
-	Note        string // one line of plain text; may be empty
+	Note        string // why it stands so, in plain text; may be empty
 }
 
-// commentMarker finds the one comment of an app on a pull request again.
+// commentMarker finds the one comment of an app on a pull request again. An app's
+// name is a DNS label, which cannot end it.
 func commentMarker(app string) string { return "<!-- inhaul: preview " + app + " -->" }
 
-// commentBody is the one comment of an app on a pull request, in Markdown.
-func commentBody(app string, rows []Standing, now time.Time) string {
+// maxRows is how many environments are listed; a pull request has one or two.
+const maxRows = 20
+
+// maxNamed is how much of a name is shown that others choose.
+const maxNamed = 63
+
+// commentBody is the one comment of an app on a pull request, in Markdown. The
+// same rows make the same body.
+func commentBody(app string, rows []Standing) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s\n### %s\n", commentMarker(app), app)
-	for _, row := range rows {
-		fmt.Fprintf(&b, "\n%s: %s %s\n", row.Environment, row.Phase, row.URL)
-	}
-	return b.String()
-}
-
-// standing is the row of r; check is the web address of its check, if known.
-func (r Release) standing(v view, check string) Standing {
-	return Standing{Environment: r.Line.Environment, URL: v.Environment.URL, Phase: r.Status.Phase, Commit: r.deployed(v.Releases), Check: check}
-}
-
-// deployment is the release as a GitHub deployment, without its id.
-func (r Release) deployment(v view) Deployment {
-	return Deployment{
-		Repository: r.Source.Repository, Commit: r.Source.Commit, Environment: r.Line.Environment, Intent: r.Intent,
-		Production: v.Environment.Production, State: map[Phase]DeploymentState{
-			Pending: DeploymentQueued, Predeploying: DeploymentInProgress, Applying: DeploymentInProgress, RollingOut: DeploymentInProgress,
-			Restoring: DeploymentInProgress, Succeeded: DeploymentSuccess, Failed: DeploymentFailure, RolledBack: DeploymentFailure, Superseded: DeploymentInactive,
-		}[r.Status.Phase], URL: v.Environment.URL,
-	}
-}
-
-// commitStatus is the release as a commit status.
-func (r Release) commitStatus(v view) CommitStatus {
-	if !r.Status.Phase.Terminal() {
-		return CommitStatus{
-			Repository: r.Source.Repository, Commit: r.Source.Commit, Context: CheckName(r.Line, r.Source.RepositoryID, v.Apps), State: "pending",
+	fmt.Fprintf(&b, "%s\n### Previews of %s\n\n| environment | state | commit | expires |\n|---|---|---|---|\n", commentMarker(app), code(app))
+	var notes []string
+	closer := false
+	for _, row := range rows[:min(len(rows), maxRows)] {
+		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", row.place(), link(row.words(), row.Check), orElse(code(short(row.Commit)), "–"), row.expiry())
+		if row.Note != "" {
+			notes = append(notes, fmt.Sprintf("**%s**: %s", plain(clip(row.Environment, maxNamed)), plain(clip(row.Note, maxNote))))
 		}
+		closer = closer || webAddress(row.Check) != ""
 	}
-	return CommitStatus{
-		Repository: r.Source.Repository, Commit: r.Source.Commit, Context: CheckName(r.Line, r.Source.RepositoryID, v.Apps), State: map[Phase]string{
-			Succeeded: "success", Superseded: "error", Failed: "failure", RolledBack: "failure",
-		}[r.Status.Phase],
+	if more := len(rows) - maxRows; more > 0 {
+		notes = append(notes, fmt.Sprintf("And %d more.", more))
 	}
+	for _, note := range notes {
+		b.WriteString("\n" + note + "\n")
+	}
+	b.WriteString("\nLook closer: ")
+	if closer {
+		b.WriteString("follow the link of a state, or run ")
+	}
+	b.WriteString(code("inhaul releases " + app))
+	return fit(maxText, words(b.String()))
 }
 
-// commitStatus is the refusal as a commit status.
-func (r Refusal) commitStatus(v view) CommitStatus {
-	return CommitStatus{Repository: r.Repository, Commit: r.Commit, Context: CheckName(r.Line, r.RepositoryID, v.Apps), State: "error"}
+// place is the name of the environment, and leads there while it answers.
+func (s Standing) place() string {
+	name := plain(clip(s.Environment, maxNamed))
+	if s.Destroyed {
+		return name
+	}
+	return link(name, s.URL)
+}
+
+// words is the state for people.
+func (s Standing) words() string {
+	if s.State != "" {
+		return plain(clip(s.State, maxActor))
+	}
+	switch s.Phase {
+	case Pending, "":
+		return "🕓 Queued"
+	case Predeploying:
+		return "⏳ Running the predeploy command"
+	case Applying, RollingOut:
+		if s.Destroyed {
+			return "⏳ Being taken away"
+		}
+		return "⏳ Rolling out"
+	case Restoring:
+		return "❌ Failed, going back"
+	case Succeeded:
+		if s.Destroyed {
+			return "🗑️ Gone"
+		}
+		return "✅ Live"
+	case Failed:
+		return "❌ Failed"
+	case RolledBack:
+		return "❌ Failed, the release before serves"
+	case Superseded:
+		return "⚪ Superseded"
+	}
+	return plain(string(s.Phase))
+}
+
+func (s Standing) expiry() string {
+	if s.ExpiresAt.IsZero() || s.Destroyed {
+		return "–"
+	}
+	return s.ExpiresAt.UTC().Format("2 Jan 2006, 15:04 UTC")
+}
+
+// standing is the row of r; check is the web address of its check, if known. When
+// it expires is for the caller to say.
+func (r Release) standing(v view, check string) Standing {
+	s := Standing{
+		Environment: r.Line.Environment, URL: v.Environment.URL, Phase: r.Status.Phase, Destroyed: r.Kind == intent.Destroy,
+		Commit: r.deployed(v.Releases), Check: orElse(check, v.run(r.Source.Repository, r.Source.RunID, r.Source.RunAttempt)),
+	}
+	if r.Status.Cause != nil && r.Status.Phase != Superseded {
+		s.Note = r.Status.Cause.Message
+	}
+	return s
+}
+
+// standing is the row of a refusal, where nothing of the app stands.
+func (r Refusal) standing(v view, check string) Standing {
+	s := Standing{
+		Environment: r.Line.Environment, State: "🚫 Denied", Commit: r.Commit, Note: r.Message,
+		Check: orElse(check, v.run(r.Repository, r.RunID, 0)),
+	}
+	if r.Superseded {
+		s.State = "⚪ Superseded"
+	}
+	return s
 }

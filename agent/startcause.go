@@ -35,7 +35,7 @@ func (t trial) startCause(message string) *Cause {
 	case says(message, "runasnonroot"):
 		next = "the image has to run as a user that is not root: put a number into the Dockerfile, such as USER 1000"
 	case says(message, "no command specified"):
-		next = "the image has no command: set run in inhaul.yaml, or CMD in the Dockerfile"
+		return t.atRun(t.cause(CauseConfig, "the container cannot be started: "+message, "the image has no command: set run in inhaul.yaml, or CMD in the Dockerfile"))
 	case says(message, "deadline exceeded", "timed out", "failed to sync"):
 		next = "the node is too busy, or its disk is slow: re-run the workflow, and ask the platform owner about the node if it lasts"
 	}
@@ -66,9 +66,9 @@ func (t trial) commandCause(message string) *Cause {
 		if says(name, `/sh"`, `"sh"`) {
 			next = "the image has no shell, which run as one text needs: write run as a list, or take an image that has one"
 		}
-		return t.cause(CauseConfig, "there is no command"+name+" in the image", next)
+		return t.atRun(t.cause(CauseConfig, "there is no command"+name+" in the image", next))
 	case says(trouble, "permission denied"):
-		return t.cause(CauseConfig, "the command"+name+" may not be executed (permission denied)", nextExecutable)
+		return t.atRun(t.cause(CauseConfig, "the command"+name+" may not be executed (permission denied)", nextExecutable))
 	}
 	return nil
 }
@@ -126,14 +126,14 @@ func (t trial) executeCause(line string, exitCode int) *Cause {
 	case says(line, "exec format error"):
 		return t.cause(CauseArchitecture, "the program is for another CPU than the node's: "+line, nextArchitecture)
 	case says(line, "permission denied"):
-		return t.cause(CauseConfig, "the command may not be executed: "+line, nextExecutable)
+		return t.atRun(t.cause(CauseConfig, "the command may not be executed: "+line, nextExecutable))
 	}
 	script := "the command"
 	if found[1] != "" {
 		script = quote(found[1])
 	}
-	return t.cause(CauseConfig, "the interpreter of "+script+" is not in the image: "+line,
-		"look at the first line of the script: it may name a shell that the image does not have, or end like a line of Windows (CRLF)")
+	return t.atRun(t.cause(CauseConfig, "the interpreter of "+script+" is not in the image: "+line,
+		"look at the first line of the script: it may name a shell that the image does not have, or end like a line of Windows (CRLF)"))
 }
 
 // lastLine is the last line of a log that is not blank.

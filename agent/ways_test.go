@@ -39,7 +39,7 @@ func checkLoudStory(t *testing.T, w *world, _ map[string]string) {
 	var comment Comment
 	for _, comment = range w.hub.comments {
 	}
-	if len(w.hub.comments) != 1 || comment.PullRequest != 7 || !strings.Contains(comment.Body, string(RolledBack)) {
+	if len(w.hub.comments) != 1 || comment.PullRequest != 7 || !strings.Contains(comment.Body, "❌ Failed, the release before serves") || !strings.Contains(comment.Body, short(headOf(push(4, 0, 6)))) {
 		t.Errorf("got comments %+v, want one that shows the red one", w.hub.comments)
 	}
 }

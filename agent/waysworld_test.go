@@ -148,7 +148,7 @@ func (w *world) HasCommit(ctx context.Context, _ string, _ int, commit string) (
 }
 
 // headOf is the head commit of the pull request of a run.
-func headOf(r run) string { return fmt.Sprintf("%040x", 0xbead0000+r.id) }
+func headOf(r run) string { return fmt.Sprintf("bead%04x%032x", r.id, 0) }
 
 // proposed makes a run one of pull request 7, to staging.
 func proposed(r run) run {

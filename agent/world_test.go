@@ -57,6 +57,7 @@ type world struct {
 	onApply func(context.Context, Release) error // before anything is written
 	onWrite func(context.Context, Release) error // after everything is written
 	onWatch func(Release, *ServiceObservation)
+	onPods  func(context.Context, Release, func(Observation) bool) error // instead of what is seen
 	onMake  func(Release) error
 	onShow  func(Check) error
 	onAsk   func(Question) Evidence
@@ -231,6 +232,9 @@ func (w *world) Apply(ctx context.Context, r Release) (inventory []Object, err e
 }
 
 func (w *world) Watch(ctx context.Context, r Release, see func(Observation) bool) error {
+	if w.onPods != nil {
+		return w.onPods(ctx, r, see)
+	}
 	var o Observation
 	if err := w.call(ctx, func() error {
 		for _, s := range r.App.Services {

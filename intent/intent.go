@@ -9,11 +9,7 @@
 // people.
 package intent
 
-import (
-	"crypto/sha256"
-	"encoding/hex"
-	"time"
-)
+import "time"
 
 // Bounds of an intent.
 const (
@@ -26,13 +22,6 @@ const (
 // audiencePrefix comes before the digest in a token's audience. It is nobody
 // else's audience, so such a token opens nothing but its own intent.
 const audiencePrefix = "inhaul.dev/intent@"
-
-// digestOf names what is signed: the DSSE pre-authentication encoding. Two
-// envelopes with the same digest say the same, whoever signed them.
-func digestOf(pae []byte) string {
-	sum := sha256.Sum256(pae)
-	return "sha256:" + hex.EncodeToString(sum[:])
-}
 
 // Audience is the audience that the token of an intent with this digest has.
 func Audience(digest string) string { return audiencePrefix + digest }

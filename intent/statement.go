@@ -3,15 +3,16 @@ package intent
 import (
 	"time"
 
+	"github.com/inhaul/inhaul/envelope"
 	"github.com/inhaul/inhaul/spec"
 )
 
 // The types that name the format. PredicateType is the version: once released
 // it is frozen, and a change of meaning is a new PredicateType.
 const (
-	StatementType = "https://in-toto.io/Statement/v1"
+	StatementType = envelope.StatementType
 	PredicateType = "https://inhaul.dev/intent/v1"
-	PayloadType   = "application/vnd.in-toto+json"
+	PayloadType   = envelope.PayloadType
 )
 
 // Kind says what an intent asks for.
@@ -53,7 +54,8 @@ type Predicate struct {
 	App         string    `json:"app"`
 	Environment string    `json:"environment"`
 	Source      Source    `json:"source"`
-	Spec        *spec.App `json:"spec,omitempty"` // kind deploy only
+	Spec        *spec.App `json:"spec,omitempty"`   // kind deploy only
+	Config      *Config   `json:"config,omitempty"` // kind deploy only
 
 	// The release to go back to; a rollback has exactly one of the three, the other
 	// kinds none. See RollBackTo.
@@ -64,6 +66,13 @@ type Predicate struct {
 	Force     bool      `json:"force,omitempty"` // deploy although ordering says superseded
 	IssuedAt  time.Time `json:"issuedAt"`        // UTC, whole milliseconds
 	ExpiresAt time.Time `json:"expiresAt"`       // at most MaxValidity after IssuedAt
+}
+
+// Config says where the commit has what Spec was made from, so that people can be
+// shown the line of a setting. It decides nothing.
+type Config struct {
+	Path  string         `json:"path"`            // of inhaul.yaml, from the root of the repository, "services/shop/inhaul.yaml"
+	Lines map[string]int `json:"lines,omitempty"` // setting ("services.web.port") to its line, from 1
 }
 
 // Source says which workflow run asks. Under the github-oidc signer every

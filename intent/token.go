@@ -38,7 +38,7 @@ type githubClaims struct {
 // intent and that its claims are the statement's source. Lateness is judged by
 // iat alone: tokens live for minutes, and an agent may come later than that.
 func verifyToken(e Envelope, trust Trust) (Evidence, error) {
-	token, err := parseToken(string(e.signature.Sig))
+	token, err := parseToken(string(e.sealed.Signature.Sig))
 	if err != nil {
 		return Evidence{}, err
 	}

@@ -2,9 +2,11 @@ package intent
 
 import (
 	"fmt"
+	"io/fs"
 	"regexp"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // Shapes of the fields. Names are DNS labels because they become parts of
@@ -12,6 +14,10 @@ import (
 const (
 	maxNameLength = 40
 	maxTextLength = 1024
+
+	maxConfigLines   = 200     // settings whose lines are told; spec.MaxLines
+	maxConfigLine    = 100_000 // more than spec.MaxFileBytes has
+	maxSettingLength = 320     // a path of names, the longest a variable of 256
 )
 
 // shapes are compiled once; they never change.
@@ -19,6 +25,8 @@ var (
 	labelShape  = regexp.MustCompile(`^[a-z]([a-z0-9-]*[a-z0-9])?$`)
 	commitShape = regexp.MustCompile(`^[0-9a-f]{40}$`)
 	digestShape = regexp.MustCompile(`^[0-9a-f]{64}$`)
+
+	settingShape = regexp.MustCompile(`^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$`)
 )
 
 func cutDigest(image string) (repository, hex string, ok bool) {
@@ -41,6 +49,9 @@ func (s Statement) validate() error {
 		}
 	}
 	if err := p.validateKind(s.Image()); err != nil {
+		return err
+	}
+	if err := p.validateConfig(); err != nil {
 		return err
 	}
 	if err := p.Source.validate(); err != nil {
@@ -80,6 +91,37 @@ func (p Predicate) validateKind(image string) error {
 		return fmt.Errorf("%w: kind %s has to have %s", ErrMalformed, p.Kind, want)
 	}
 	return nil
+}
+
+// validateConfig keeps what people are shown to a file of the repository.
+func (p Predicate) validateConfig() error {
+	c := p.Config
+	if c == nil {
+		return nil
+	}
+	if p.Kind != Deploy {
+		return fmt.Errorf("%w: config: kind %s has none", ErrMalformed, p.Kind)
+	}
+	if len(c.Path) > maxTextLength || !fs.ValidPath(c.Path) || c.Path == "." || !printable(c.Path) {
+		return fmt.Errorf("%w: config: path %q is not that of a file in the repository, as in \"services/shop/inhaul.yaml\"", ErrMalformed, c.Path)
+	}
+	if len(c.Lines) > maxConfigLines {
+		return fmt.Errorf("%w: config: got %d lines, want at most %d", ErrMalformed, len(c.Lines), maxConfigLines)
+	}
+	for setting, line := range c.Lines {
+		if len(setting) > maxSettingLength || !settingShape.MatchString(setting) {
+			return fmt.Errorf("%w: config: setting %q is not a path as in \"services.web.port\"", ErrMalformed, setting)
+		}
+		if line < 1 || line > maxConfigLine {
+			return fmt.Errorf("%w: config: line of %s is %d, want 1 to %d", ErrMalformed, setting, line, maxConfigLine)
+		}
+	}
+	return nil
+}
+
+// printable reports whether text has no character that a reader does not see.
+func printable(text string) bool {
+	return !strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) || r == '\\' })
 }
 
 // validateSubject demands exactly what New makes.

@@ -303,7 +303,7 @@ func transplant(t *testing.T, signatureOf, contentOf []byte) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	to.signature = from.signature
+	to.sealed.Signature = from.sealed.Signature
 	data, err := to.Encode()
 	if err != nil {
 		t.Fatal(err)

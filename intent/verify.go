@@ -1,17 +1,12 @@
 package intent
 
 import (
-	"crypto"
-	"crypto/ecdsa"
-	"crypto/ed25519"
-	"crypto/sha256"
-	"crypto/x509"
-	"encoding/pem"
-	"errors"
 	"fmt"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
+
+	"github.com/inhaul/inhaul/envelope"
 )
 
 // Trust is what a verifier believes in. The zero value trusts nobody.
@@ -27,27 +22,10 @@ type Issuer struct {
 }
 
 // PublicKey is a pinned key of the team's own.
-type PublicKey struct {
-	id  string
-	key crypto.PublicKey
-}
+type PublicKey = envelope.PublicKey
 
 // ParsePublicKey reads a SubjectPublicKeyInfo PEM, ed25519 or ECDSA on P-256.
-func ParsePublicKey(publicPEM []byte) (PublicKey, error) {
-	block, _ := pem.Decode(publicPEM)
-	if block == nil {
-		return PublicKey{}, errors.New("reading a public key: no PEM block found")
-	}
-	key, err := x509.ParsePKIXPublicKey(block.Bytes)
-	if err != nil {
-		return PublicKey{}, fmt.Errorf("reading a public key: %w", err)
-	}
-	id, err := publicKeyID(key)
-	if err != nil {
-		return PublicKey{}, fmt.Errorf("reading a public key: %w", err)
-	}
-	return PublicKey{id: id, key: key}, nil
-}
+func ParsePublicKey(publicPEM []byte) (PublicKey, error) { return envelope.ParsePublicKey(publicPEM) }
 
 // UnknownKeyError says which key a trusted issuer's set lacks. It is an
 // ErrUnknownKey; a verifier may refresh its keys once and try again.
@@ -105,7 +83,7 @@ func Verify(data []byte, trust Trust, now time.Time) (Verified, error) {
 		return Verified{}, err
 	}
 	var evidence Evidence
-	if e.signature.KeyID == GitHubKeyID {
+	if e.sealed.Signature.KeyID == GitHubKeyID {
 		evidence, err = verifyToken(e, trust)
 	} else {
 		evidence, err = verifyKey(e, trust)
@@ -125,22 +103,15 @@ func Verify(data []byte, trust Trust, now time.Time) (Verified, error) {
 }
 
 func verifyKey(e Envelope, trust Trust) (Evidence, error) {
+	signature := e.sealed.Signature
 	for _, trusted := range trust.Keys {
-		if trusted.id != e.signature.KeyID {
+		if trusted.ID() != signature.KeyID {
 			continue
 		}
-		valid := false
-		switch key := trusted.key.(type) {
-		case ed25519.PublicKey:
-			valid = ed25519.Verify(key, e.pae(), e.signature.Sig)
-		case *ecdsa.PublicKey:
-			sum := sha256.Sum256(e.pae())
-			valid = ecdsa.VerifyASN1(key, sum[:], e.signature.Sig)
+		if !trusted.Verifies(e.sealed.PAE(), signature.Sig) {
+			return Evidence{}, fmt.Errorf("%w by key %s", ErrSignature, trusted.ID())
 		}
-		if !valid {
-			return Evidence{}, fmt.Errorf("%w by key %s", ErrSignature, trusted.id)
-		}
-		return Evidence{Scheme: "key", KeyID: trusted.id}, nil
+		return Evidence{Scheme: "key", KeyID: trusted.ID()}, nil
 	}
-	return Evidence{}, &UnknownKeyError{KeyID: e.signature.KeyID}
+	return Evidence{}, &UnknownKeyError{KeyID: signature.KeyID}
 }

@@ -65,6 +65,7 @@ func (p *parser) parse(data []byte) []*File {
 	readEntries(p, *top, entries, root.keys, f)
 	if !p.stopped {
 		p.check("", f)
+		f.lines = p.linesBelow("")
 	}
 	return []*File{f}
 }
@@ -94,6 +95,7 @@ func (p *parser) parseApps(entries []entry, root level[File]) []*File {
 		f.App, f.Path = name, p.file
 		if !p.stopped {
 			p.check(below("apps", name), &f)
+			f.lines = p.linesBelow(below("apps", name))
 		}
 		files = append(files, &f)
 	}

@@ -18,6 +18,8 @@ type File struct {
 	Seed         *TaskSettings          // of previews
 	Teardown     *TaskSettings          // of previews
 	Environments map[string]Environment // empty: branch main is production
+
+	lines map[string]int // path of a key to its line, see Lines
 }
 
 // Environment is an environment as inhaul.yaml declares it.

@@ -137,7 +137,15 @@ func (a absences) rejected(namespace string) error {
 	if err != nil {
 		name = a[0].variable // the text is no reference: it may be the secret itself
 	}
-	return &agent.Rejected{Object: secretReference(namespace, name), Message: strings.Join(lines, "; ")}
+	return &agent.Rejected{Object: secretReference(namespace, name), Message: strings.Join(lines, "; "), Setting: a[0].setting()}
+}
+
+// setting is where inhaul.yaml may have the reference, in its words.
+func (a absence) setting() string {
+	if who := a.services[0]; who != strings.TrimPrefix(render.HolderPredeploy, ".") {
+		return "services." + who + ".secrets." + a.variable
+	}
+	return "secrets." + a.variable
 }
 
 // holderName is what people call a holder: the service's name, or predeploy.

@@ -101,12 +101,27 @@ type ReleaseSpec struct {
 	// +optional
 	// +kubebuilder:pruning:PreserveUnknownFields
 	Definition runtime.RawExtension `json:"definition,omitzero"`
+	// config says where the settings are written that the definition was made from.
+	// +optional
+	Config *Config `json:"config,omitempty"`
 	// issuedAt is when the intent was signed.
 	// +optional
 	IssuedAt *metav1.MicroTime `json:"issuedAt,omitempty"`
 	// evidence is how the intent was verified.
 	// +optional
 	Evidence Evidence `json:"evidence,omitzero"`
+}
+
+// Config says where the commit has the settings of an app.
+type Config struct {
+	// path is that of inhaul.yaml, from the root of the repository.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1024
+	Path string `json:"path"`
+	// lines are those of the settings, by path, such as services.web.port.
+	// +optional
+	// +kubebuilder:validation:MaxProperties=200
+	Lines map[string]int `json:"lines,omitempty"`
 }
 
 // Source is the workflow run that asked for a release.

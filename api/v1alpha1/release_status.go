@@ -84,6 +84,10 @@ type Cause struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
 	Service string `json:"service,omitempty"`
+	// setting is the one of inhaul.yaml that may be at fault.
+	// +optional
+	// +kubebuilder:validation:MaxLength=320
+	Setting string `json:"setting,omitempty"`
 	// pod is the pod that showed it.
 	// +optional
 	// +kubebuilder:validation:MaxLength=253

@@ -20,9 +20,26 @@ func (c *chaos) around(p agent.Ports) agent.Ports {
 	p.Cleaner = dyingCleaner{p.Cleaner, c}
 	p.Drifts = dyingDrifts{p.Drifts, c}
 	p.Requests = dyingRequests{p.Requests, c}
+	p.Previews = dyingPreviews{p.Previews, c}
+	p.Namespaces = dyingNamespaces{p.Namespaces, c}
 	p.Witness = dyingWitness{p.Witness, c}
 	if p.Checks != nil {
 		p.Checks = dyingChecks{p.Checks, c}
+	}
+	if p.Statuses != nil {
+		p.Statuses = dyingStatuses{p.Statuses, c}
+	}
+	if p.Receipts != nil {
+		p.Receipts = dyingReceipts{p.Receipts, c}
+	}
+	if p.Deployments != nil {
+		p.Deployments = dyingDeployments{p.Deployments, c}
+	}
+	if p.Comments != nil {
+		p.Comments = dyingComments{p.Comments, c}
+	}
+	if p.PullRequests != nil {
+		p.PullRequests = dyingPullRequests{p.PullRequests, c}
 	}
 	return p
 }
@@ -76,12 +93,40 @@ type (
 		requests
 		c *chaos
 	}
+	dyingPreviews struct {
+		agent.Previews
+		c *chaos
+	}
+	dyingNamespaces struct {
+		agent.Namespaces
+		c *chaos
+	}
 	dyingWitness struct {
 		agent.Witness
 		c *chaos
 	}
 	dyingChecks struct {
 		agent.Checks
+		c *chaos
+	}
+	dyingStatuses struct {
+		agent.Statuses
+		c *chaos
+	}
+	dyingReceipts struct {
+		agent.Receipts
+		c *chaos
+	}
+	dyingDeployments struct {
+		agent.Deployments
+		c *chaos
+	}
+	dyingComments struct {
+		agent.Comments
+		c *chaos
+	}
+	dyingPullRequests struct {
+		agent.PullRequests
 		c *chaos
 	}
 )
@@ -161,6 +206,21 @@ func (d dyingRequests) Conclude(ctx context.Context, r agent.Request) error {
 	return d.requests.Conclude(ctx, r)
 }
 
+func (d dyingPreviews) KeepPreview(ctx context.Context, line agent.Line, change func(*agent.Preview) error) (agent.Preview, error) {
+	defer d.c.at("KeepPreview")()
+	return d.Previews.KeepPreview(ctx, line, change)
+}
+
+func (d dyingPreviews) ForgetPreview(ctx context.Context, p agent.Preview) error {
+	defer d.c.at("ForgetPreview")()
+	return d.Previews.ForgetPreview(ctx, p)
+}
+
+func (d dyingNamespaces) DeleteNamespace(ctx context.Context, p agent.Preview) (string, error) {
+	defer d.c.at("DeleteNamespace")()
+	return d.Namespaces.DeleteNamespace(ctx, p)
+}
+
 func (d dyingWitness) Evidence(ctx context.Context, r agent.Release, q agent.Question) agent.Evidence {
 	defer d.c.at("Evidence")()
 	return d.Witness.Evidence(ctx, r, q)
@@ -174,4 +234,29 @@ func (d dyingWitness) Testimony(ctx context.Context, r agent.Release, cause agen
 func (d dyingChecks) Show(ctx context.Context, check agent.Check) (int64, error) {
 	defer d.c.at("Show")()
 	return d.Checks.Show(ctx, check)
+}
+
+func (d dyingStatuses) ShowStatus(ctx context.Context, status agent.CommitStatus) error {
+	defer d.c.at("ShowStatus")()
+	return d.Statuses.ShowStatus(ctx, status)
+}
+
+func (d dyingReceipts) PublishReceipt(ctx context.Context, r agent.Receipt) error {
+	defer d.c.at("PublishReceipt")()
+	return d.Receipts.PublishReceipt(ctx, r)
+}
+
+func (d dyingDeployments) ShowDeployment(ctx context.Context, deployment agent.Deployment) (int64, error) {
+	defer d.c.at("ShowDeployment")()
+	return d.Deployments.ShowDeployment(ctx, deployment)
+}
+
+func (d dyingComments) ShowComment(ctx context.Context, comment agent.Comment) (int64, error) {
+	defer d.c.at("ShowComment")()
+	return d.Comments.ShowComment(ctx, comment)
+}
+
+func (d dyingPullRequests) HasCommit(ctx context.Context, repository string, number int, commit string) (bool, error) {
+	defer d.c.at("HasCommit")()
+	return d.PullRequests.HasCommit(ctx, repository, number, commit)
 }

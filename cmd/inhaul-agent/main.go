@@ -53,8 +53,8 @@ func run(ctx context.Context, args []string, getenv func(string) string) int {
 
 // serve wires the way of a deploy:
 //
-//	registry -> intake (verify, policy, order) -> Release -> predeploy -> rollout -> check run
-//	  oci         agent, intent                   cluster    cluster      cluster    github
+//	registry -> intake (verify, policy, order) -> Release -> predeploy -> rollout -> ways out
+//	  oci         agent, intent                   cluster    cluster      cluster    github, oci
 //	Rollback -> request (target, domains) ------^
 //	 cluster      agent
 func serve(ctx context.Context, s settings, logger *slog.Logger) error {
@@ -72,11 +72,14 @@ func serve(ctx context.Context, s settings, logger *slog.Logger) error {
 	counted := metrics.New(metrics.Config{
 		Apps: client, Releases: client, Ways: s.ways(), Poll: cmp.Or(s.pollInterval, agent.SlowestPoll), Now: time.Now,
 	})
-	checks, err := newChecks(s, counted, client.Leads, logger)
+	out, err := waysOut(s, counted, client.Leads, logger)
 	if err != nil {
 		return err
 	}
 	registry := oci.New(oci.WithUserAgent("inhaul-agent/" + version()))
+	if s.receipts {
+		out.Receipts = newReceipts(registry, client, chaos.now, logger)
+	}
 	group, ctx := errgroup.WithContext(ctx)
 	health := &health{metrics: counted}
 	group.Go(func() error { return health.serve(ctx, s.healthAddress) })
@@ -93,8 +96,10 @@ func serve(ctx context.Context, s settings, logger *slog.Logger) error {
 			a := agent.New(chaos.around(agent.Ports{
 				Registry: intents{registry}, Keys: newIssuers(logger), Apps: client, Releases: client, Reader: client,
 				Planner: client, Cluster: client, Predeploys: client, Cleaner: client, Drifts: client, Witness: client,
-				Requests: client, Requesters: client, Checks: checks, Meter: counted, Pulse: counted,
-			}), agent.Config{PollInterval: s.pollInterval, Now: chaos.now, Logger: logger.With("component", "agent")})
+				Requests: client, Requesters: client, Previews: client, Records: client, Namespaces: client, Meter: counted, Pulse: counted,
+				Checks: out.Checks, Statuses: out.Statuses, Receipts: out.Receipts, Deployments: out.Deployments,
+				Comments: out.Comments, PullRequests: out.PullRequests,
+			}), agent.Config{PollInterval: s.pollInterval, ServerURL: s.githubServerURL, Now: chaos.now, Logger: logger.With("component", "agent")})
 			ended = a.Run(ctx)
 		})
 		return errors.Join(err, ended)

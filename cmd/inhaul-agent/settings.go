@@ -17,15 +17,18 @@ import (
 // settings are read once, from the environment; --kubeconfig is for running
 // outside the cluster.
 type settings struct {
-	kubeconfig    string
-	namespace     string
-	identity      string
-	pollInterval  time.Duration // 0: auto
-	githubURL     string
-	githubAppID   int64
-	githubAppKey  []byte // PEM
-	healthAddress string
-	logLevel      slog.Level
+	kubeconfig      string
+	namespace       string
+	identity        string
+	pollInterval    time.Duration // 0: auto
+	githubURL       string
+	githubServerURL string
+	githubAppID     int64
+	githubAppKey    []byte // PEM
+	githubTokenFile string // empty: none
+	receipts        bool
+	healthAddress   string
+	logLevel        slog.Level
 }
 
 const help = `Usage: inhaul-agent [--kubeconfig FILE]
@@ -40,9 +43,15 @@ Environment:
                               (default), which is 1s for one or two apps, half a
                               second more for each other one, and 5s at the most
   INHAUL_GITHUB_API_URL       GitHub's REST API (default https://api.github.com)
-  INHAUL_GITHUB_APP_ID        id of the GitHub App that writes check runs
+  INHAUL_GITHUB_SERVER_URL    GitHub's web address, for links (default https://github.com,
+                              or the host of an INHAUL_GITHUB_API_URL that ends in /api/v3)
+  INHAUL_GITHUB_APP_ID        id of the GitHub App that writes check runs, deployments
+                              and the comment on a pull request
   INHAUL_GITHUB_APP_KEY_FILE  its private key, PEM
-                              (without an App, verdicts stay in the cluster)
+  INHAUL_GITHUB_TOKEN_FILE    a token that writes commit statuses, for where no App can
+                              be installed; read again when the file changes
+  INHAUL_RECEIPTS             signed receipts beside the intents: on, off, or auto
+                              (default), which is on where no App is configured
   INHAUL_HEALTH_ADDR          of /healthz, /readyz and /metrics (default :8081; - for none)
   INHAUL_LOG_LEVEL            debug, info, warn or error (default info)
   DOCKER_CONFIG               folder of config.json with the registry's credentials
@@ -93,13 +102,42 @@ func parse(args []string, getenv func(string) string) (settings, error) {
 	if err := s.logLevel.UnmarshalText([]byte(value("INHAUL_LOG_LEVEL", "info"))); err != nil {
 		return s, fmt.Errorf("INHAUL_LOG_LEVEL is %q, want debug, info, warn or error", getenv("INHAUL_LOG_LEVEL"))
 	}
+	if err := s.parseWays(getenv); err != nil {
+		return s, err
+	}
 	return s, s.parseApp(getenv)
 }
 
-// ways are those that the settings turn on.
-func (s *settings) ways() []agent.Way {
-	if s.githubAppID != 0 {
-		return []agent.Way{agent.WayCheck}
+// enterpriseAPI is where the REST API is on an Enterprise Server.
+//
+// https://docs.github.com/en/enterprise-server@latest/rest/using-the-rest-api/getting-started-with-the-rest-api
+const enterpriseAPI = "/api/v3"
+
+// parseWays reads what the ways out need beside the App.
+func (s *settings) parseWays(getenv func(string) string) error {
+	s.githubServerURL = agent.DefaultServerURL
+	if server, found := strings.CutSuffix(strings.TrimSuffix(s.githubURL, "/"), enterpriseAPI); found {
+		s.githubServerURL = server
+	}
+	if server := getenv("INHAUL_GITHUB_SERVER_URL"); server != "" {
+		s.githubServerURL = strings.TrimSuffix(server, "/")
+	}
+	if u, err := url.Parse(s.githubServerURL); err != nil || u.Host == "" {
+		return fmt.Errorf("INHAUL_GITHUB_SERVER_URL is %q, want an address such as %s", s.githubServerURL, agent.DefaultServerURL)
+	}
+	s.githubTokenFile = getenv("INHAUL_GITHUB_TOKEN_FILE")
+	if s.githubTokenFile != "" {
+		if _, err := readToken(s.githubTokenFile); err != nil {
+			return fmt.Errorf("reading INHAUL_GITHUB_TOKEN_FILE: %w", err)
+		}
+	}
+	switch receipts := getenv("INHAUL_RECEIPTS"); receipts {
+	case "", "auto":
+		s.receipts = getenv("INHAUL_GITHUB_APP_ID") == ""
+	case "on", "off":
+		s.receipts = receipts == "on"
+	default:
+		return fmt.Errorf("INHAUL_RECEIPTS is %q, want auto, on or off", receipts)
 	}
 	return nil
 }

@@ -10,18 +10,37 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
-// An intent is an OCI 1.0 image manifest with a config of our own type and one
-// layer, the envelope. ECR is reported to refuse some OCI 1.1 artifact
+// Intents and receipts are OCI 1.0 image manifests with a config of our own type
+// and one layer, the envelope. ECR is reported to refuse some OCI 1.1 artifact
 // manifests: https://github.com/aws/containers-roadmap/issues/2783.
 const (
 	ConfigMediaType   types.MediaType = "application/vnd.inhaul.intent.v1+json"
 	EnvelopeMediaType types.MediaType = "application/vnd.inhaul.intent.v1.dsse+json"
+
+	ReceiptConfigMediaType   types.MediaType = "application/vnd.inhaul.receipt.v1+json"
+	ReceiptEnvelopeMediaType types.MediaType = "application/vnd.inhaul.receipt.v1.dsse+json"
 )
+
+// kind is what an envelope is of.
+type kind struct {
+	noun             string
+	config, envelope types.MediaType
+	most             int   // bytes of the envelope
+	foreign          error // for what is something else
+}
+
+func intentKind() kind {
+	return kind{"an intent", ConfigMediaType, EnvelopeMediaType, MaxEnvelopeBytes, ErrNotIntent}
+}
+
+func receiptKind() kind {
+	return kind{"a receipt", ReceiptConfigMediaType, ReceiptEnvelopeMediaType, MaxReceiptBytes, ErrNotReceipt}
+}
 
 // emptyConfig is all that the config has to say: its media type says the rest.
 const emptyConfig = "{}"
 
-// artifact is an intent in the shape that the registry client pushes.
+// artifact is an envelope in the shape that the registry client pushes.
 type artifact struct {
 	manifest []byte
 	envelope v1.Layer
@@ -29,11 +48,11 @@ type artifact struct {
 
 var _ partial.CompressedImageCore = (*artifact)(nil)
 
-// newArtifact is a function of envelope alone: the same intent always has the
-// same manifest digest, so publishing again finds itself.
-func newArtifact(envelope []byte) (v1.Image, error) {
-	layer := static.NewLayer(envelope, EnvelopeMediaType)
-	config, err := describe(static.NewLayer([]byte(emptyConfig), ConfigMediaType))
+// newArtifact is a function of kind and envelope alone: the same intent always
+// has the same manifest digest, so publishing again finds itself.
+func newArtifact(k kind, envelope []byte) (v1.Image, error) {
+	layer := static.NewLayer(envelope, k.envelope)
+	config, err := describe(static.NewLayer([]byte(emptyConfig), k.config))
 	if err != nil {
 		return nil, err
 	}

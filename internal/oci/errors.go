@@ -16,11 +16,12 @@ import (
 
 // What callers tell apart.
 var (
-	ErrNotFound  = errors.New("not found in the registry")
-	ErrTooLarge  = errors.New("too large")
-	ErrNotIntent = errors.New("not an intent")       // never will be: asking again is useless
-	ErrRefused   = errors.New("refused by registry") // no or wrong credentials, or no right
-	ErrTaken     = errors.New("the tag is taken")    // by something else
+	ErrNotFound   = errors.New("not found in the registry")
+	ErrTooLarge   = errors.New("too large")
+	ErrNotIntent  = errors.New("not an intent")       // never will be: asking again is useless
+	ErrNotReceipt = errors.New("not a receipt")       // likewise
+	ErrRefused    = errors.New("refused by registry") // no or wrong credentials, or no right
+	ErrTaken      = errors.New("the tag is taken")    // by something else
 )
 
 // maxCodes is how many error codes of an answer a message repeats.
@@ -53,7 +54,7 @@ func (r *Registry) explain(ctx context.Context, repository name.Repository, err 
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, ErrTooLarge), errors.Is(err, ErrNotIntent):
+	case errors.Is(err, ErrTooLarge), errors.Is(err, ErrNotIntent), errors.Is(err, ErrNotReceipt):
 		return err
 	case refused(err):
 		return fmt.Errorf("%w: %s", ErrRefused, r.refusal(ctx, repository, answer.StatusCode))

@@ -52,6 +52,10 @@ func (r *Registry) List(ctx context.Context, repository string) ([]string, error
 // Fetch returns the envelope of the intent that tag names. What is there but is
 // no intent is ErrNotIntent, and over its bounds ErrTooLarge.
 func (r *Registry) Fetch(ctx context.Context, repository, tag string) ([]byte, error) {
+	return r.fetch(ctx, intentKind(), repository, tag)
+}
+
+func (r *Registry) fetch(ctx context.Context, k kind, repository, tag string) ([]byte, error) {
 	repo, err := r.repository(repository)
 	if err != nil {
 		return nil, err
@@ -62,11 +66,11 @@ func (r *Registry) Fetch(ctx context.Context, repository, tag string) ([]byte, e
 		if err != nil {
 			return err
 		}
-		layer, err := envelopeLayer(descriptor)
+		layer, err := k.layer(descriptor)
 		if err != nil {
 			return err
 		}
-		envelope, err = blob(ctx, p, repo, layer)
+		envelope, err = k.blob(ctx, p, repo, layer)
 		return err
 	})
 	if err != nil {
@@ -75,30 +79,30 @@ func (r *Registry) Fetch(ctx context.Context, repository, tag string) ([]byte, e
 	return envelope, nil
 }
 
-// envelopeLayer returns the one layer of an intent's manifest.
-func envelopeLayer(d *remote.Descriptor) (v1.Descriptor, error) {
+// layer returns the one layer of a manifest of this kind.
+func (k kind) layer(d *remote.Descriptor) (v1.Descriptor, error) {
 	if d.MediaType != types.OCIManifestSchema1 {
-		return v1.Descriptor{}, fmt.Errorf("%w: got a manifest of type %.100q, want %q", ErrNotIntent, d.MediaType, types.OCIManifestSchema1)
+		return v1.Descriptor{}, fmt.Errorf("%w: got a manifest of type %.100q, want %q", k.foreign, d.MediaType, types.OCIManifestSchema1)
 	}
 	manifest, err := v1.ParseManifest(bytes.NewReader(d.Manifest))
 	switch {
 	case err != nil:
-		return v1.Descriptor{}, fmt.Errorf("%w: the manifest is not JSON of an image", ErrNotIntent)
-	case manifest.Config.MediaType != ConfigMediaType:
-		return v1.Descriptor{}, fmt.Errorf("%w: got a config of type %.100q, want %q", ErrNotIntent, manifest.Config.MediaType, ConfigMediaType)
+		return v1.Descriptor{}, fmt.Errorf("%w: the manifest is not JSON of an image", k.foreign)
+	case manifest.Config.MediaType != k.config:
+		return v1.Descriptor{}, fmt.Errorf("%w: got a config of type %.100q, want %q", k.foreign, manifest.Config.MediaType, k.config)
 	case len(manifest.Layers) != 1:
-		return v1.Descriptor{}, fmt.Errorf("%w: got %d layers, want 1", ErrNotIntent, len(manifest.Layers))
-	case manifest.Layers[0].MediaType != EnvelopeMediaType:
-		return v1.Descriptor{}, fmt.Errorf("%w: got a layer of type %.100q, want %q", ErrNotIntent, manifest.Layers[0].MediaType, EnvelopeMediaType)
-	case manifest.Layers[0].Size > MaxEnvelopeBytes:
-		return v1.Descriptor{}, fmt.Errorf("%w: the envelope has %d bytes, want at most %d", ErrTooLarge, manifest.Layers[0].Size, MaxEnvelopeBytes)
+		return v1.Descriptor{}, fmt.Errorf("%w: got %d layers, want 1", k.foreign, len(manifest.Layers))
+	case manifest.Layers[0].MediaType != k.envelope:
+		return v1.Descriptor{}, fmt.Errorf("%w: got a layer of type %.100q, want %q", k.foreign, manifest.Layers[0].MediaType, k.envelope)
+	case manifest.Layers[0].Size > int64(k.most):
+		return v1.Descriptor{}, fmt.Errorf("%w: the envelope has %d bytes, want at most %d", ErrTooLarge, manifest.Layers[0].Size, k.most)
 	}
 	return manifest.Layers[0], nil
 }
 
 // blob returns the bytes that d describes, checked against its digest.
-func blob(ctx context.Context, p *remote.Puller, repo name.Repository, d v1.Descriptor) ([]byte, error) {
-	ctx = withLimit(ctx, MaxEnvelopeBytes)
+func (k kind) blob(ctx context.Context, p *remote.Puller, repo name.Repository, d v1.Descriptor) ([]byte, error) {
+	ctx = withLimit(ctx, int64(k.most))
 	layer, err := p.Layer(ctx, repo.Digest(d.Digest.String()))
 	if err != nil {
 		return nil, err
@@ -113,7 +117,7 @@ func blob(ctx context.Context, p *remote.Puller, repo name.Repository, d v1.Desc
 		return nil, err
 	}
 	if int64(len(content)) != d.Size {
-		return nil, fmt.Errorf("%w: the envelope has %d bytes, its manifest says %d", ErrNotIntent, len(content), d.Size)
+		return nil, fmt.Errorf("%w: the envelope has %d bytes, its manifest says %d", k.foreign, len(content), d.Size)
 	}
 	return content, nil
 }

@@ -50,7 +50,7 @@ func TestPublishThenFetch(t *testing.T) {
 	})
 	t.Run("has the shape of OCI 1.0", func(t *testing.T) {
 		var raw map[string]any
-		image, err := newArtifact(envelope)
+		image, err := newArtifact(intentKind(), envelope)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -15,14 +15,18 @@ import (
 // that holds anything else is ErrTaken; a repository that does not exist is
 // ErrNotFound.
 func (r *Registry) Publish(ctx context.Context, repository, tag string, envelope []byte) (digest string, err error) {
-	if len(envelope) > MaxEnvelopeBytes {
-		return "", fmt.Errorf("publishing an intent of %d bytes, want at most %d: %w", len(envelope), MaxEnvelopeBytes, ErrTooLarge)
+	return r.publish(ctx, intentKind(), repository, tag, envelope)
+}
+
+func (r *Registry) publish(ctx context.Context, k kind, repository, tag string, envelope []byte) (digest string, err error) {
+	if len(envelope) > k.most {
+		return "", fmt.Errorf("publishing %s of %d bytes, want at most %d: %w", k.noun, len(envelope), k.most, ErrTooLarge)
 	}
 	repo, err := r.repository(repository)
 	if err != nil {
 		return "", err
 	}
-	image, err := newArtifact(envelope)
+	image, err := newArtifact(k, envelope)
 	if err != nil {
 		return "", err
 	}

@@ -1,7 +1,7 @@
-// Package oci keeps images and intents in a registry.
+// Package oci keeps images, intents and receipts in a registry.
 //
-// Start with New, then Publish and FindImage in a workflow, List and Fetch in
-// the cluster. Promises: every answer has a size cap and every call a timeout;
+// Start with New, then Publish, FindImage and FetchReceipt in a workflow, List,
+// Fetch and PublishReceipt in the cluster. Promises: every answer has a size cap and every call a timeout;
 // what is returned has the digest it was asked for; nothing depends on the
 // referrers API or on a moving tag; no credential, signed URL or account is in
 // an error.
@@ -24,6 +24,7 @@ import (
 // The bounds of what is read and of how long it may take.
 const (
 	MaxEnvelopeBytes = 256 << 10 // of one intent
+	MaxReceiptBytes  = 2 << 20   // of one receipt: the longest check and comment that GitHub takes, see package receipt
 	MaxTags          = 100_000   // of one repository; ECR's own limit of images
 
 	maxManifestBytes = 64 << 10 // of an intent

@@ -1,0 +1,136 @@
+package agent
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/inhaul/inhaul/intent"
+)
+
+// maxHeadline is how much of a cause a title has, in characters: GitHub's list of
+// checks shows one line.
+const maxHeadline = 100
+
+// title says how the release goes in one line of plain text.
+func (r Release) title(v view) string {
+	parts := []string{r.state(v)}
+	switch r.Status.Phase {
+	case Pending, "":
+		parts = append(parts, fmt.Sprintf("release %d", r.Number))
+	case Predeploying:
+		parts = append(parts, r.meanwhile(v))
+	case Applying, RollingOut:
+		if r.Kind != intent.Destroy {
+			parts = append(parts, r.progress())
+		}
+	case Succeeded:
+		if r.Kind == intent.Destroy {
+			break
+		}
+		if r.Reason == ReasonRollback {
+			parts = append(parts, "live in "+r.liveIn())
+		} else {
+			parts = append(parts, count(len(r.App.Services), "service"))
+		}
+		parts = append(parts, short(r.deployed(v.Releases)))
+	case Restoring, Failed, RolledBack:
+		parts = append(parts, r.left(v))
+	case Superseded:
+	}
+	parts = slices.DeleteFunc(parts, func(part string) bool { return part == "" })
+	return oneLine(strings.Join(parts, " · "))
+}
+
+// state is the first word of the title, and what belongs to it.
+func (r Release) state(v view) string {
+	destroys := r.Kind == intent.Destroy
+	switch r.Status.Phase {
+	case Pending, "":
+		return "Queued"
+	case Predeploying:
+		return "Running the predeploy command"
+	case Applying, RollingOut:
+		switch {
+		case destroys:
+			return "Taking " + r.Line.Environment + " away"
+		case r.waits():
+			return "Waiting for a node"
+		}
+		return "Rolling out"
+	case Succeeded:
+		switch {
+		case destroys:
+			return "Gone: " + r.Line.Environment + " was taken away"
+		case r.Reason == ReasonRollback && r.Restore != 0:
+			return fmt.Sprintf("Rolled back to release %d", r.Restore)
+		case r.Reason == ReasonRollback:
+			return "Rolled back to " + short(r.deployed(v.Releases))
+		}
+		return "Live in " + r.liveIn()
+	case Superseded:
+		return orElse(r.Status.Message, "Superseded")
+	case Restoring, Failed, RolledBack:
+	}
+	if r.Status.Cause == nil {
+		return "Failed"
+	}
+	return "Failed: " + r.Status.Cause.headline()
+}
+
+// liveIn is how long it took from seeing the intent to the verdict.
+func (r Release) liveIn() string {
+	return took(r.Status.At(StepVerdict).Sub(r.Status.At(StepNoticed)))
+}
+
+// headline is the cause without what its details say.
+func (c Cause) headline() string {
+	message := c.Message
+	for _, detail := range []string{" (not ready within", "; "} {
+		message, _, _ = strings.Cut(message, detail)
+	}
+	return clip(oneLine(message), maxHeadline)
+}
+
+// progress is how many services have come.
+func (r Release) progress() string {
+	all, ready := len(r.App.LongRunning()), 0
+	for _, s := range r.Status.Services {
+		if s.Ready >= s.Desired {
+			ready++
+		}
+	}
+	if len(r.Status.Services) == 0 || all == 0 {
+		return count(len(r.App.Services), "service")
+	}
+	return fmt.Sprintf("%d of %s ready", min(ready, all), count(all, "service"))
+}
+
+// meanwhile says what serves while the release does not yet.
+func (r Release) meanwhile(v view) string {
+	if before := v.before(r); before != nil {
+		return fmt.Sprintf("release %d still serves", before.Number)
+	}
+	return ""
+}
+
+// left says in a few words what serves after a failure.
+func (r Release) left(v view) string {
+	switch before := v.before(r); {
+	case r.Status.RestoredTo != 0:
+		return fmt.Sprintf("release %d still serves", r.Status.RestoredTo)
+	case r.Status.Phase == Restoring && before != nil:
+		return fmt.Sprintf("putting release %d back", before.Number)
+	case r.Status.Phase == Restoring:
+		return ""
+	case r.Status.SupersededBy != "":
+		return short(r.Status.SupersededBy) + " is newer"
+	case r.leftAsItFailed():
+		return "left as it is"
+	case before != nil && !r.wrote():
+		return fmt.Sprintf("release %d still serves", before.Number)
+	case before != nil:
+		return fmt.Sprintf("release %d is not back in place", before.Number)
+	}
+	return "nothing served before"
+}
