@@ -30,6 +30,12 @@ unit: ## tests without cluster, root or network; a sample of the longest with th
 	INHAUL_NO_SKIP= go test -race -short ./...
 	cd lab && go test -race ./...
 
+.PHONY: lab
+lab: need-demo bin/lab ## a Kubernetes with the agent, a registry and a GitHub on this machine, and the program inhaul (MODE=kwok|real)
+	bin/lab up --install --mode $(MODE) $(if $(LAB_DIR),--dir "$(LAB_DIR)")
+	bin/lab agent install $(if $(LAB_DIR),--dir "$(LAB_DIR)")
+	go build -o bin/inhaul ./cmd/inhaul
+
 .PHONY: stories
 stories: bin/lab ## integration and end-to-end tests against the lab
 	hack/stories

@@ -22,7 +22,8 @@ type Repositories interface {
 
 // Repository is a repository on GitHub.
 type Repository struct {
-	ID, OwnerID int64 // numbers that are never given again
+	Name        string // owner/name as GitHub writes it, which policy goes by
+	ID, OwnerID int64  // numbers that are never given again
 }
 
 // Manifests make GitHub Apps of what was said about them.

@@ -30,6 +30,7 @@ type initCommand struct {
 	GitHubAPIURL    string `name:"github-api-url" placeholder:"URL" help:"Its REST API, if it is elsewhere than usual."`
 	Issuer          string `placeholder:"URL" help:"Issuer of its ID tokens, if it is another than usual."`
 	Namespace       string `placeholder:"NAME" default:"${namespace}" help:"Namespace of the agent (default: ${namespace})."`
+	Hello           bool   `help:"Write a tiny app to start with, if there is no Dockerfile yet."`
 	Force           bool   `help:"Replace files that are there."`
 	DryRun          bool   `help:"Print what would be written; write nothing."`
 }
@@ -43,6 +44,7 @@ A Procfile, porter.yaml or serverless.yml takes the place of inhaul.yaml.
 Examples:
 
     inhaul init --dry-run
+    inhaul init --hello                 # in an empty repository: an app that says hello, too
     inhaul init --image-repository 123456789012.dkr.ecr.eu-central-1.amazonaws.com/shop
     inhaul init --image-repository registry.example.com/shop --split`
 }
@@ -60,6 +62,11 @@ const (
 func (o initCommand) Run(ctx context.Context, c Commands) error {
 	var s setup
 	var has func(name string) bool
+	if o.Hello && !o.DryRun {
+		if err := c.Folders.Make(o.Dir); err != nil {
+			return unwritten(shown(o.Dir), err)
+		}
+	}
 	err := c.Files.Read(o.Dir, func(folder fs.FS) (err error) {
 		files := plain{FS: folder}
 		s, err = o.look(files)
@@ -152,10 +159,15 @@ func (o initCommand) number(ctx context.Context, c Commands, s *setup) {
 		}
 		return github.Repositories.Repository(ctx, s.Repository)
 	}()
-	if err != nil {
-		s.RepositoryID, s.OwnerID = 0, 0
+	switch {
+	case err != nil && s.RepositoryID > 0: // which is enough
+		return
+	case err != nil:
 		c.warn("inhaul: the numbers of %s are not known: %v\n", s.Repository, err)
 		return
+	}
+	if strings.EqualFold(found.Name, s.Repository) && word(found.Name) {
+		s.Repository = found.Name
 	}
 	s.RepositoryID, s.OwnerID = cmp.Or(o.RepositoryID, found.ID), cmp.Or(o.OwnerID, found.OwnerID)
 }

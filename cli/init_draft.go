@@ -15,6 +15,9 @@ type draft struct {
 	PortFrom, RunFrom string // where that is from
 }
 
+// dockerfile says how the image is made.
+const dockerfile = "Dockerfile"
+
 // defaultPort is what a service listens on that is told nothing else, see spec.
 const defaultPort = 8080
 
@@ -25,7 +28,7 @@ var exposed = regexp.MustCompile(`^(\d{1,5})(/tcp)?$`)
 // should be.
 func readDraft(files fs.FS) (draft, []string) {
 	d := draft{Port: defaultPort, PortFrom: "given to it as PORT"}
-	data, err := readCapped(files, "Dockerfile", maxManifest)
+	data, err := readCapped(files, dockerfile, maxManifest)
 	if err != nil {
 		return d, []string{"write a Dockerfile: it says how the image is made"}
 	}

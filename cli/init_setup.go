@@ -34,6 +34,7 @@ type setup struct {
 	Draft    draft
 
 	described string   // what says already what the app is; empty: nothing does
+	hello     bool     // write a tiny app
 	lacks     []string // what the repository needs besides
 	github    gitHubPlace
 }
@@ -48,10 +49,13 @@ type deployed struct {
 // files are what init writes, in this order.
 func (s setup) files() []string {
 	files := []string{workflows + "/deploy.yml", workflows + "/preview.yml", workflows + "/rollback.yml", appFile}
-	if s.described != "" && s.described != defaultFile {
-		return files // as it stands
+	if s.described == "" || s.described == defaultFile {
+		files = append([]string{defaultFile}, files...)
 	}
-	return append([]string{defaultFile}, files...)
+	if s.hello {
+		files = append([]string{dockerfile, "index.html"}, files...)
+	}
+	return files
 }
 
 // ImageOf is where the images of an app are kept: those of several apps of one
@@ -138,6 +142,10 @@ func (o initCommand) describe(s *setup, files plain) error {
 		s.Apps, s.Branches = []string{name}, []string{branch}
 		s.Environments = []deployed{{o.Environment, []string{branch}, true}}
 		s.Draft, s.lacks = readDraft(files)
+		if o.Hello && len(s.lacks) > 0 {
+			s.hello, s.lacks = true, nil
+			s.Draft.PortFrom = "EXPOSE in the Dockerfile"
+		}
 		return nil
 	}
 	if o.App != "" || o.Branch != "" {

@@ -45,7 +45,7 @@ func TestInitWrites(t *testing.T) {
 				if _, err := os.Stat(filepath.Join(from, "offline")); err == nil {
 					return cli.GitHub{}, errors.New("there is no network")
 				}
-				return cli.GitHub{Repositories: numbered{ID: 1296269, OwnerID: 583231}}, nil
+				return cli.GitHub{Repositories: numbered{Name: "acme/shop", ID: 1296269, OwnerID: 583231}}, nil
 			}}
 			code := inhaul.Run(t.Context(), append([]string{"init", dir}, strings.Fields(read(t, filepath.Join(from, "args")))...))
 			if code != 0 {

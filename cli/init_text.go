@@ -22,6 +22,9 @@ func (s setup) text(name string) ([]byte, error) {
 	s.Pulls = base == "preview.yml.tmpl"
 	parsed, err := template.New(base).Delims("[[", "]]").Option("missingkey=error").Funcs(template.FuncMap{
 		"list": list, "names": names, "words": words, "refs": refs, "branch": branch, "workflows": workflowRefs,
+		"previewWorkflow": func(repository string) string {
+			return list([]string{repository + "/" + workflows + "/preview.yml@refs/pull/*/merge"})
+		},
 	}).ParseFS(templates, "templates/steps.tmpl", "templates/"+base)
 	if err != nil {
 		return nil, fmt.Errorf("reading the template of %s: %w", name, err)

@@ -38,7 +38,7 @@ func atGitHub(api string) (cli.GitHub, error) {
 // Repository implements cli.Repositories.
 func (g onGitHub) Repository(ctx context.Context, name string) (cli.Repository, error) {
 	n, err := g.asker.RepositoryNumbers(ctx, name)
-	return cli.Repository{ID: n.ID, OwnerID: n.Owner.ID}, err
+	return cli.Repository{Name: n.FullName, ID: n.ID, OwnerID: n.Owner.ID}, err
 }
 
 // ConvertManifest implements cli.Manifests.

@@ -65,8 +65,9 @@ func (c *Client) ConvertManifest(ctx context.Context, code string) (RegisteredAp
 
 // Numbers are those of a repository and of its owner: unlike names they are never given to another one.
 type Numbers struct {
-	ID    int64 `json:"id"`
-	Owner struct {
+	ID       int64  `json:"id"`
+	FullName string `json:"full_name"` // owner/name as GitHub writes it
+	Owner    struct {
 		ID int64 `json:"id"`
 	} `json:"owner"`
 }
