@@ -182,7 +182,7 @@ func (o initCommand) next(c Commands, s setup, skipped []string) {
 		steps = append(steps, prepare)
 	}
 	if !slices.Contains(skipped, appFile) {
-		apply := "kubectl apply -f " + appFile
+		apply := "kubectl apply -f " + shown(path.Join(filepath.ToSlash(o.Dir), appFile))
 		if s.RepositoryID == 0 {
 			apply = fmt.Sprintf("put GitHub's numbers where %s says FILL-IN, then: %s", appFile, apply)
 		}
