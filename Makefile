@@ -5,6 +5,9 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 MODE ?= auto
 TOOL := go tool -modfile=$(CURDIR)/go.tool.mod
+WORKFLOWS = $(shell git ls-files --cached --others --exclude-standard --deduplicate '*.github/workflows/*.yml' '*.github/workflows/*.yaml')
+# Of the lab's module, because the tools' needs another version of a YAML library.
+ACTIONLINT = go run github.com/rhysd/actionlint/cmd/actionlint -shellcheck= -pyflakes=
 GO_FILES = $(shell git ls-files --cached --others --exclude-standard --deduplicate '*.go')
 GOLANGCI = $(TOOL) golangci-lint run --allow-parallel-runners --config $(CURDIR)/.golangci.yml
 CONTROLLER_GEN = $(TOOL) controller-gen object crd:maxDescLen=400 paths=./api/...
@@ -27,16 +30,23 @@ unit: ## tests without cluster, root or network; a sample of the longest with th
 	INHAUL_NO_SKIP= go test -race -short ./...
 	cd lab && go test -race ./...
 
+.PHONY: lab
+lab: need-demo bin/lab ## a Kubernetes with the agent, a registry and a GitHub on this machine, and the program inhaul (MODE=kwok|real)
+	bin/lab up --install --mode $(MODE) $(if $(LAB_DIR),--dir "$(LAB_DIR)")
+	bin/lab agent install $(if $(LAB_DIR),--dir "$(LAB_DIR)")
+	go build -o bin/inhaul ./cmd/inhaul
+
 .PHONY: stories
 stories: bin/lab ## integration and end-to-end tests against the lab
 	hack/stories
 
 .PHONY: lint
-lint: drift ## golangci-lint, staticcheck, gofumpt, and what `make generate` would change
+lint: drift ## golangci-lint, staticcheck, gofumpt, actionlint, and what `make generate` would change
 	@unformatted=$$($(TOOL) gofumpt -l $(GO_FILES)); \
 	test -z "$$unformatted" || { echo "gofumpt would change (make fmt):"; echo "$$unformatted"; exit 1; }
 	$(GOLANGCI) ./...
 	$(TOOL) staticcheck ./...
+	cd lab/parts/act && $(ACTIONLINT) $(abspath $(WORKFLOWS))
 	cd lab && $(GOLANGCI) ./...
 	cd lab && $(TOOL) staticcheck ./...
 

@@ -1,5 +1,5 @@
-// Package cli has the commands of inhaul, the developer's program: convert,
-// validate, plan, releases, rollback and verify-receipt.
+// Package cli has the commands of inhaul, the developer's program: init, convert,
+// validate, plan, releases, rollback, verify-receipt and github-app.
 //
 // Start with Commands.Run. The package touches nothing but what it is given: it
 // reads folders and writes files through Files, asks a cluster through Cluster,
@@ -28,26 +28,32 @@ const (
 )
 
 // Commands are all that inhaul does, with what they need to do it. All fields
-// but Getenv are needed; Connect and Now only by commands that ask a cluster.
+// but Getenv and GitHub are needed; Connect and Now only by commands that ask a
+// cluster, Registrar only by github-app.
 type Commands struct {
 	Version        string
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
 	Getenv         func(string) string
 	Files          Files
+	Folders        Folders
 	Connect        func(Connection) (Cluster, error)
 	Receipts       Receipts // only for references to verify-receipt
+	GitHub         func(api string) (GitHub, error) // by the address of its REST API; nil: there is none
+	Registrar      Registrar
 	Now            func() time.Time
 }
 
 // grammar is the command line: kong reads it off the fields and their tags.
 type grammar struct {
+	Init          initCommand          `cmd:"" help:"Write inhaul.yaml, the workflows and the App of a repository."`
 	Convert       convertCommand       `cmd:"" help:"Turn a Procfile, porter.yaml or serverless.yml into an inhaul.yaml."`
 	Validate      validateCommand      `cmd:"" help:"Say every mistake in inhaul.yaml, or what it means in each environment."`
 	Plan          planCommand          `cmd:"" help:"Say what a release would change."`
 	Releases      releasesCommand      `cmd:"" help:"List what was released, and say what serves."`
 	Rollback      rollbackCommand      `cmd:"" help:"Bring an older release back, straight on the cluster."`
 	VerifyReceipt verifyReceiptCommand `cmd:"" help:"Say what the agent has signed about a commit, or that it has not."`
+	GitHubApp     githubAppCommand     `cmd:"" name:"github-app" help:"Make the GitHub App that the agent reports as, and give it to the agent."`
 	Version       versionCommand       `cmd:"" help:"Print the version."`
 
 	PrintVersion kong.VersionFlag `name:"version" hidden:"" help:"Print the version."`

@@ -21,7 +21,7 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"inhaul": func() {
 			inhaul := cli.Commands{
-				Version: "v1.2.3", Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv, Files: cli.Disk{},
+				Version: "v1.2.3", Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv, Files: cli.Disk{}, Folders: cli.Disk{},
 				Connect: func(cli.Connection) (cli.Cluster, error) {
 					return cli.Cluster{}, errors.New("no cluster in this story")
 				},

@@ -18,6 +18,7 @@ type Cluster struct {
 	Log       ReleaseLog
 	Rollbacks Rollbacks
 	Users     Users
+	Secrets   Secrets
 }
 
 // ReleaseLog lists releases.

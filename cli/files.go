@@ -20,11 +20,26 @@ type Files interface {
 	Write(name string, data []byte, replace bool) error
 }
 
+// Folders are where Files are.
+type Folders interface {
+	// Make makes a folder and those that it is in, as far as they are missing.
+	Make(dir string) error
+}
+
 // Disk is the machine's own files; relative names start in the working
 // directory.
 type Disk struct{}
 
-var _ Files = Disk{}
+var (
+	_ Files   = Disk{}
+	_ Folders = Disk{}
+)
+
+// Make implements Folders.
+func (Disk) Make(dir string) error { return os.MkdirAll(dir, folderMode) }
+
+// folderMode lets everybody look into a folder, as far as the umask does.
+const folderMode = 0o755
 
 // Read implements Files. A symbolic link that leads out of dir is refused.
 func (Disk) Read(dir string, read func(fs.FS) error) error {

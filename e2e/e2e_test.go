@@ -28,6 +28,10 @@ func stories(t *testing.T, folder string) testscript.Params {
 	t.Helper()
 	lab, dir := needLab(t)
 	commands := buildCommands(t)
+	here, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
 	return testscript.Params{
 		Dir: folder,
 		Setup: func(env *testscript.Env) error {
@@ -40,6 +44,8 @@ func stories(t *testing.T, folder string) testscript.Params {
 			env.Setenv("NAMESPACE", "shop-"+id+"-production")
 			env.Setenv("LAB_DIR", dir)
 			env.Setenv("LAB", lab)
+			env.Setenv("ACT", filepath.Join(here, "testdata/act/run"))
+			env.Setenv("EXAMPLES", filepath.Join(here, "../examples"))
 			env.Setenv("PATH", filepath.Dir(lab)+":"+commands+":"+env.Getenv("PATH"))
 			for _, name := range []string{
 				"KUBECONFIG", "LAB_KUBECTL", "LAB_REGISTRY", "LAB_MIRROR", "LAB_GITHUB_URL", "LAB_CA_BUNDLE", "DOCKER_CONFIG", "HOME", "XDG_CACHE_HOME",

@@ -96,6 +96,7 @@ type runCommand struct {
 	Fork         bool              `help:"The pull request comes from a fork, whose run may not sign."`
 	Merged       bool              `help:"The pull request was merged."`
 	Rerun        int64             `help:"Number of a run to run again."`
+	Workflow     string            `help:"Path of the workflow's file (default: .github/workflows/deploy.yml, or that of the run to run again)."`
 	NoIDToken    bool              `help:"Leave out the permission id-token: write."`
 	NoChecks     bool              `help:"Leave out the permission checks: read."`
 	MayReport    bool              `help:"Add the permissions checks: write and pull-requests: write."`
@@ -122,7 +123,8 @@ func (c *runCommand) Run(m *machine, ctx *invocation) error {
 		}
 	}
 	w := stage.Workflow{
-		Repository: c.Repository, RepositoryID: c.RepositoryID, Dir: dir, Ref: c.Ref, Event: c.Event, RunID: c.Rerun, NoIDToken: c.NoIDToken, NoChecks: c.NoChecks, MayReport: c.MayReport,
+		Repository: c.Repository, RepositoryID: c.RepositoryID, Dir: dir, Ref: c.Ref, Event: c.Event, RunID: c.Rerun, File: c.Workflow,
+		NoIDToken: c.NoIDToken, NoChecks: c.NoChecks, MayReport: c.MayReport,
 		PullRequest: c.PullRequest, Action: c.Action, Labels: c.Label, Fork: c.Fork, Merged: c.Merged,
 		Inputs: c.Input, Env: c.Env, Command: slices.DeleteFunc(c.Command, func(arg string) bool { return arg == "--" }),
 	}

@@ -18,8 +18,9 @@ import (
 	"github.com/inhaul/inhaul/cli"
 )
 
-// cluster reads Inhaul's objects from an API server, and makes Rollbacks: a few
-// requests need no more of client-go than how to reach it and who asks.
+// cluster reads Inhaul's objects from an API server, makes Rollbacks, and keeps the
+// agent's GitHub App: a few requests need no more of client-go than how to reach
+// it and who asks.
 type cluster struct {
 	client    http.Client
 	base      *url.URL
@@ -31,6 +32,7 @@ var (
 	_ cli.ReleaseLog = (*cluster)(nil)
 	_ cli.Rollbacks  = (*cluster)(nil)
 	_ cli.Users      = (*cluster)(nil)
+	_ cli.Secrets    = (*cluster)(nil)
 )
 
 const (
@@ -60,7 +62,7 @@ func connect(c cli.Connection) (cli.Cluster, error) {
 	base, _, err := rest.DefaultServerUrlFor(config)
 	plain := http.Client{Transport: client.Transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	there := &cluster{client: plain, base: base, namespace: c.Namespace}
-	return cli.Cluster{Releases: there, Log: there, Rollbacks: there, Users: there}, err
+	return cli.Cluster{Releases: there, Log: there, Rollbacks: there, Users: there, Secrets: there}, err
 }
 
 // App implements cli.Releases.
@@ -100,14 +102,39 @@ func (c *cluster) object(namespace, resource, name string) *url.URL {
 	return c.base.JoinPath(ownAPI, url.PathEscape(namespace), resource, url.PathEscape(name))
 }
 
-// send sends one request. What is posted is JSON.
+// Secret implements cli.Secrets.
+func (c *cluster) Secret(ctx context.Context, namespace, name string) ([]byte, error) {
+	return c.send(ctx, http.MethodGet, c.base.JoinPath("api/v1/namespaces", url.PathEscape(namespace), "secrets", url.PathEscape(name)), nil)
+}
+
+// secretManager owns the fields of a Secret that Keep sets.
+const secretManager = "inhaul-github-app"
+
+// Keep implements cli.Secrets, by server-side apply: what others have put into the
+// Secret stays. What the API server says to a conflict is not told: it can quote
+// values.
+func (c *cluster) Keep(ctx context.Context, namespace, name string, secret []byte, how cli.Keeping) error {
+	address := c.base.JoinPath("api/v1/namespaces", url.PathEscape(namespace), "secrets", url.PathEscape(name))
+	query := url.Values{"fieldManager": {secretManager}, "force": {strconv.FormatBool(how.Force)}}
+	if how.Try {
+		query.Set("dryRun", "All")
+	}
+	address.RawQuery = query.Encode()
+	_, err := c.send(ctx, http.MethodPatch, address, secret)
+	return err
+}
+
+// send sends one request. What is posted is JSON; what is patched is applied.
 func (c *cluster) send(ctx context.Context, method string, address *url.URL, body []byte) ([]byte, error) {
 	request, err := http.NewRequestWithContext(ctx, method, address.String(), bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
 	request.Header.Set("Accept", "application/json")
-	if body != nil {
+	switch {
+	case method == http.MethodPatch:
+		request.Header.Set("Content-Type", "application/apply-patch+yaml") // of which JSON is a part
+	case body != nil:
 		request.Header.Set("Content-Type", "application/json")
 	}
 	response, err := c.client.Do(request)
@@ -125,6 +152,8 @@ func (c *cluster) send(ctx context.Context, method string, address *url.URL, bod
 		return data, err
 	case http.StatusUnprocessableEntity, http.StatusBadRequest:
 		return nil, fmt.Errorf("%w: the API server says %s", cli.ErrRefused, words(response))
+	case http.StatusConflict:
+		return nil, fmt.Errorf("%w: somebody else has set what it says", cli.ErrRefused)
 	case http.StatusNotFound:
 		cause = cli.ErrNotFound
 	case http.StatusUnauthorized, http.StatusForbidden:

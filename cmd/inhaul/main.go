@@ -1,6 +1,7 @@
-// Command inhaul is the developer's program: it converts, checks and compares
-// descriptions of apps, and tells what was released. Of a cluster it changes
-// nothing itself: it asks the agent for a rollback.
+// Command inhaul is the developer's program: it writes, converts, checks and
+// compares descriptions of apps, and tells what was released. Of a cluster it
+// changes nothing itself but who the agent is on GitHub: it asks the agent for a
+// rollback.
 package main
 
 import (
@@ -19,7 +20,8 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	inhaul := cli.Commands{
 		Version: version(), Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv,
-		Files: cli.Disk{}, Connect: connect, Receipts: oci.New(oci.WithUserAgent("inhaul/" + version())), Now: time.Now,
+		Files: cli.Disk{}, Folders: cli.Disk{}, Connect: connect, Receipts: oci.New(oci.WithUserAgent("inhaul/" + version())), Now: time.Now,
+		GitHub: atGitHub, Registrar: registrar{open: browse},
 	}
 	code := inhaul.Run(ctx, os.Args[1:])
 	stop()

@@ -168,7 +168,9 @@ func (c *Client) request(ctx context.Context, cl call, token string) (*retryable
 		return nil, fmt.Errorf("preparing %s %s: %w", cl.method, cl.path, withoutURL(err))
 	}
 	req.Header.Set("Accept", "application/vnd.github+json")
-	req.Header.Set("Authorization", "Bearer "+token)
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
 	req.Header.Set("X-Github-Api-Version", apiVersion)
 	req.Header.Set("User-Agent", userAgent)
 	if body != nil {

@@ -23,6 +23,7 @@ type Workflow struct {
 	Ref          string // refs/heads/main unless said; a re-run has its own
 	Event        string // push unless said; a re-run has its own
 	RunID        int64  // of a run to re-run; 0 starts a new one
+	File         string // path of the workflow's file; .github/workflows/deploy.yml unless said
 	NoIDToken    bool   // the workflow lacks the permission id-token: write
 	NoChecks     bool   // the workflow lacks the permission checks: read
 	MayReport    bool   // the workflow has the permissions checks: write and pull-requests: write
@@ -87,7 +88,10 @@ func (s *Stage) register(ctx context.Context, w Workflow, commit string) (regist
 	if w.NoIDToken {
 		body["idTokenPermission"] = false
 	}
-	if w.Event == "workflow_dispatch" {
+	switch {
+	case w.File != "":
+		body["workflow"] = w.File
+	case w.Event == "workflow_dispatch":
 		body["workflow"] = ".github/workflows/look.yml" // its run numbers are its own
 	}
 	err := s.github(ctx, http.MethodPost, "/_lab/runs", "", body, &run)

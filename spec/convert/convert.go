@@ -88,7 +88,7 @@ type conversion struct {
 }
 
 func newConversion(files fs.FS, name string) *conversion {
-	return &conversion{files: files, fallback: cmp.Or(label(name), DefaultName), credential: spec.Credentials()}
+	return &conversion{files: files, fallback: Name(name), credential: spec.Credentials()}
 }
 
 // place is where something stands in a file.

@@ -1,6 +1,7 @@
 package convert
 
 import (
+	"cmp"
 	"regexp"
 	"strconv"
 	"strings"
@@ -8,6 +9,9 @@ import (
 
 // maxLabel is how long inhaul.yaml lets a name be, in characters.
 const maxLabel = 40
+
+// Name returns text as the name that Named gives an app whose files give it none.
+func Name(text string) string { return cmp.Or(label(text), DefaultName) }
 
 // label returns text as a name that inhaul.yaml takes: a DNS label of at most
 // 40 characters; empty if nothing is left of it.
