@@ -18,6 +18,7 @@ type written struct {
 	Kind       string // deployment, deployment_status, comment …
 	ID         int64  // of a deployment's status, the deployment's
 	Repository string
+	SHA        string
 	Issue      int
 	ExternalID string
 	State      string
