@@ -23,7 +23,7 @@ import (
 	"github.com/sethvargo/go-githubactions"
 )
 
-// Action is one run of the Action. All fields are needed.
+// Action is one run of the Action. All exported fields are needed.
 type Action struct {
 	Getenv  func(name string) string
 	Out     io.Writer // the step's log, which is also where workflow commands go
@@ -40,6 +40,11 @@ type Action struct {
 	IDToken func(ctx context.Context, audience string) (string, error)
 	// Verdicts connects to GitHub with the workflow's token.
 	Verdicts func(token string) (Verdicts, error)
+	Receipts Receipts
+	// Reporter connects to GitHub with the workflow's token.
+	Reporter func(token string) (Reporter, error)
+
+	noticed []string // what was shown already
 }
 
 // Images knows the images in a registry.

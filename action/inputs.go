@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/inhaul/inhaul/envelope"
 	"github.com/inhaul/inhaul/intent"
 )
 
@@ -32,10 +33,11 @@ type Inputs struct {
 	Secrets           []buildSecret     // that a build can read, and its image does not keep
 	Cache             bool
 	Wait              bool
-	Timeout           time.Duration // of waiting for the verdict
-	Signer            string        // github-oidc or key
-	SigningKey        string        // PEM; a secret
-	Token             string        // the workflow's; a secret
+	Timeout           time.Duration       // of waiting for the verdict
+	Signer            string              // github-oidc or key
+	SigningKey        string              // PEM; a secret
+	ReceiptKey        *envelope.PublicKey // of the agent; nil: as it is found
+	Token             string              // the workflow's; a secret
 	Force             bool
 	ExpiresIn         time.Duration
 }
@@ -95,6 +97,7 @@ func declaredInputs() []input {
 		{"timeout", "15m", func(in *Inputs, v string) error { return duration(v, &in.Timeout, minWait, maxWait) }},
 		{"signer", signerOIDC, func(in *Inputs, v string) error { return choice(v, &in.Signer, signerOIDC, signerKey) }},
 		{"signing-key", "", func(in *Inputs, v string) error { in.SigningKey = v; return nil }},
+		{"receipt-key", "", func(in *Inputs, v string) error { return receiptKey(v, &in.ReceiptKey) }},
 		{"token", "", func(in *Inputs, v string) error { in.Token = v; return nil }},
 		{"force", "false", func(in *Inputs, v string) error { return truth(v, &in.Force) }},
 		{"expires-in", "24h", func(in *Inputs, v string) error {

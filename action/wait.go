@@ -3,32 +3,49 @@ package action
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"net/url"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/inhaul/inhaul/intent"
+	"github.com/inhaul/inhaul/receipt"
 )
 
 // How often the verdict is asked for: at first for people's sake, later for the
-// rate limit's, which is 1,000 requests an hour for a workflow's token.
+// rate limit's, which at GitHub is 1,000 requests an hour for a workflow's token.
+// A registry counts pulls, and what is not there is none.
 const (
-	firstPoll    = time.Second
-	slowestPoll  = 5 * time.Second
-	pollsAtFirst = 10 // then every wait is a quarter longer
+	firstPoll          = time.Second
+	slowestPoll        = 5 * time.Second
+	slowestReceiptPoll = 2 * time.Second
+	pollsAtFirst       = 10 // then every wait is a quarter longer
 )
 
-// The bounds of what a check says to a workflow.
-const (
-	maxMarkerBytes  = 4 << 10
-	maxTitleBytes   = 500
-	maxSummaryBytes = 32 << 10
-	maxURLBytes     = 2 << 10
-)
+// answerPatience is how long an agent that has to answer by receipts alone has for
+// its first one: the workflow's token may not read check runs.
+const answerPatience = time.Minute
+
+// waiting is the wait for the verdict on one deploy. The agent answers with a
+// check run, with receipts, or with both: whichever comes first decides.
+type waiting struct {
+	a        *Action
+	d        *deploy
+	start    time.Time
+	verdicts Verdicts
+	names    []string // of the check run; the next to ask for is the first
+	github   pace
+	registry pace
+	seen     bool  // of either
+	blind    error // why GitHub is not asked any more
+	deaf     error // why the registry is not asked any more
+	trouble  error // of the last question to GitHub
+	lost     error // of the last question to the registry
+	progress []string
+	last     *receipt.Receipt // the newest one
+	number   int              // of the next one
+	report   *report          // what this run writes to GitHub itself; nil while that is the agent's business
+}
 
 // checkNames are the names that the agent may give the check run, the likelier
 // one first: it names the app where it knows several of one repository.
@@ -40,50 +57,98 @@ func checkNames(d *deploy) []string {
 	return names
 }
 
-// awaitVerdict polls the commit's check run until it is completed, at most for
-// the timeout from start on.
+// awaitVerdict asks the registry for receipts and GitHub for the commit's check
+// run until one of them is final, at most for the timeout from start on.
 func (a *Action) awaitVerdict(ctx context.Context, d *deploy, start time.Time) error {
 	verdicts, err := a.Verdicts(d.inputs.Token)
 	if err != nil {
 		return fmt.Errorf("connecting to GitHub: %w", err)
 	}
+	w := &waiting{
+		a: a, d: d, start: start, verdicts: verdicts, names: checkNames(d), number: 1,
+		github: newPace(slowestPoll), registry: newPace(slowestReceiptPoll),
+	}
 	defer func() { d.steps = append(d.steps, step{"wait", a.Now().Sub(start)}) }()
-	names := checkNames(d)
-	a.infof("waiting for the check %q, at most %s", names[0], d.inputs.Timeout)
-	var seen bool
-	var trouble error
-	shown := ""
-	wait := firstPoll
-	for polls := 1; ; polls++ {
-		check, found, err := verdicts.Find(ctx, d.source.Repository, d.commit(), names[0], d.intent)
-		if trouble = err; err == nil && !found && !seen { // ask for the other name next
-			slices.Reverse(names)
+	a.github().Group(quiet(fmt.Sprintf("waiting for %q, at most %s", w.names[0], d.inputs.Timeout)))
+	err = w.run(ctx)
+	a.github().EndGroup()
+	if err != nil {
+		w.abandon(ctx)
+		return err
+	}
+	return a.conclude(d)
+}
+
+// run returns nil once there is a verdict.
+func (w *waiting) run(ctx context.Context) error {
+	for {
+		now := w.a.Now()
+		if w.deaf == nil && w.registry.due(now) {
+			if err := w.askRegistry(ctx); err != nil {
+				return err
+			}
+		}
+		if !w.ended() && w.asksGitHub() && w.github.due(now) {
+			w.askGitHub(ctx)
 		}
 		switch {
-		case errors.Is(err, ErrNoAccess):
-			return userError(err.Error(), "give the job `permissions: {checks: read}`, or set the input wait to false")
 		case ctx.Err() != nil:
 			return fmt.Errorf("waiting for the verdict, while the deploy goes on: %w", ctx.Err())
-		case err == nil && found:
-			seen, d.check = true, check.bounded()
-			if news := d.check.Status + ": " + d.check.Title; news != shown {
-				a.infof("%s", news)
-				shown = news
-			}
-			if d.check.Status == "completed" {
-				d.marker = parseMarker(check.Text)
-				d.image = cmp.Or(d.image, d.marker.Image)
-				return a.conclude(d)
-			}
+		case w.ended():
+			w.write(ctx, true)
+			return nil
 		}
-		if left := d.inputs.Timeout - a.Now().Sub(start); left <= 0 {
-			return noVerdict(d, seen, trouble)
-		} else if err := a.Sleep(ctx, min(wait, left)); err != nil {
+		w.write(ctx, false)
+		left := w.d.inputs.Timeout - w.a.Now().Sub(w.start)
+		if w.blind != nil && w.last == nil {
+			left = min(left, answerPatience-w.a.Now().Sub(w.start))
+		}
+		if left <= 0 || w.blind != nil && w.deaf != nil {
+			return w.noVerdict()
+		}
+		if err := w.a.Sleep(ctx, min(w.pause(), left)); err != nil {
 			return fmt.Errorf("waiting for the verdict, while the deploy goes on: %w", err)
 		}
-		if polls >= pollsAtFirst {
-			wait = min(wait+wait/4, slowestPoll)
+	}
+}
+
+// ended reports whether there is a verdict.
+func (w *waiting) ended() bool { return w.d.check.Status == "completed" }
+
+// asksGitHub reports whether the agent may write a check run: what this run writes
+// itself is no news.
+func (w *waiting) asksGitHub() bool {
+	return w.blind == nil && (w.last == nil || w.last.Predicate().Reported)
+}
+
+// pause is how long nobody is to be asked.
+func (w *waiting) pause() time.Duration {
+	now := w.a.Now()
+	next := w.registry.next
+	if w.deaf != nil || w.asksGitHub() && w.github.next.Before(next) {
+		next = w.github.next
+	}
+	return max(next.Sub(now), time.Millisecond)
+}
+
+// askGitHub looks for the check run.
+func (w *waiting) askGitHub(ctx context.Context) {
+	w.github.asked(w.a.Now())
+	check, found, err := w.verdicts.Find(ctx, w.d.source.Repository, w.d.commit(), w.names[0], w.d.intent)
+	w.trouble = err
+	switch {
+	case errors.Is(err, ErrNoAccess):
+		w.blind = err
+		w.a.notice("the workflow's token may not read check runs, so that only an agent that publishes receipts can answer: give the job `permissions: {checks: read}`")
+	case err == nil && !found && w.d.check.URL == "": // ask for the other name next
+		slices.Reverse(w.names)
+	case err == nil && found:
+		w.seen, w.d.check = true, check.bounded()
+		if w.ended() {
+			w.d.marker = parseMarker(check.Text)
+			w.d.image = cmp.Or(w.d.image, w.d.marker.Image)
 		}
+		w.tell(w.d.check)
 	}
 }
 
@@ -97,81 +162,73 @@ func (a *Action) conclude(d *deploy) error {
 		what, done, undone = "destroy of ", "destroyed ", "not destroyed: "
 	case intent.Deploy:
 	}
+	said := d.check.Title + "\n" + d.check.Summary
 	switch d.check.Conclusion {
 	case "success":
-		a.infof("%s%s", done, d.environment)
+		a.infof("%s%s: %s", done, d.environment, d.check.Title)
 		return nil
 	case "neutral", "skipped":
-		a.github().Warningf("%s", undone+d.check.Title+"\n"+d.check.Summary)
+		a.github().Warningf("%s", undone+said)
 		return nil
 	case "action_required":
-		return userError("the "+what+d.environment+" was denied: "+d.check.Title+"\n"+d.check.Summary,
-			"the rules are in the App resource of the cluster; see "+d.check.URL)
+		return userError("the "+what+d.environment+" was denied: "+said, "the rules are in the App resource of the cluster"+see("; see ", d.check.URL))
 	}
-	return userError("the "+what+d.environment+" failed: "+d.check.Title+"\n"+d.check.Summary, "see "+d.check.URL)
+	return userError("the "+what+d.environment+" failed: "+said, see("see ", d.check.URL))
+}
+
+// see points at an address, if there is one.
+func see(before, address string) string {
+	if address == "" {
+		return ""
+	}
+	return before + address
 }
 
 // noVerdict says what to look at when the time is over.
-func noVerdict(d *deploy, seen bool, trouble error) error {
-	in := d.inputs
+func (w *waiting) noVerdict() error {
+	d := w.d
+	waited := w.a.Now().Sub(w.start).Round(time.Second)
 	switch {
-	case seen:
-		return userError(fmt.Sprintf("the rollout was still going after %s (%s)", in.Timeout, d.check.Title),
-			"the agent goes on: see "+d.check.URL+"; a longer timeout input waits longer")
-	case trouble != nil:
-		return fmt.Errorf("asking GitHub for the verdict for %s, while the deploy goes on: %w", in.Timeout, trouble)
+	case w.seen:
+		return userError(fmt.Sprintf("the rollout was still going after %s (%s)", waited, d.check.Title),
+			"the agent goes on"+see(": see ", d.check.URL)+"; a longer timeout input waits longer")
+	case w.blind != nil:
+		return userError(fmt.Sprintf("no agent has answered within %s: no receipt has come, and %v", waited, w.blind),
+			"give the job `permissions: {checks: read}`, or let the agent publish receipts (INHAUL_RECEIPTS=on), or set the input wait to false"+w.silence())
+	case w.trouble != nil:
+		return fmt.Errorf("asking GitHub for the verdict for %s, while the deploy goes on: %w", waited, w.trouble)
 	}
-	return userError(fmt.Sprintf("no agent has answered within %s: no check run %q appeared on %s", in.Timeout, checkNames(d)[0], short(d.commit())),
+	return userError(fmt.Sprintf("no agent has answered within %s: neither a receipt has come nor a check run %q on %s", waited, checkNames(d)[0], short(d.commit())),
 		fmt.Sprintf("is the agent running (`kubectl -n inhaul logs deploy/inhaul-agent`)? is the App %s's `intents` repository %s, and may the agent pull from it? "+
-			"may the agent write checks on %s?", d.app.Name, d.intents, d.source.Repository))
+			"may it push its receipts there, or write checks on %s?", d.app.Name, d.intents, d.source.Repository)+w.silence())
 }
 
-// bounded returns the check with foreign text cut to what a log can take.
-func (c Check) bounded() Check {
-	c.Title = strings.ToValidUTF8(c.Title[:min(len(c.Title), maxTitleBytes)], "")
-	c.Summary = strings.ToValidUTF8(c.Summary[:min(len(c.Summary), maxSummaryBytes)], "")
-	c.URL = webAddress(c.URL)
-	c.Text = ""
-	return c
+// silence says why no receipt may have come.
+func (w *waiting) silence() string {
+	switch {
+	case w.deaf != nil:
+		return "\nReceipts could not be asked for: " + w.deaf.Error()
+	case w.lost != nil:
+		return "\nReceipts could not be asked for: " + w.lost.Error()
+	}
+	return ""
 }
 
-// marker is what the agent tells the workflow in the check's text, as an HTML
-// comment: <!-- inhaul: {"release":12,"url":"…"} -->.
-type marker struct {
-	Release  int    `json:"release"`
-	Back     int    `json:"back"` // the release that served before
-	URL      string `json:"url"`
-	Restored int    `json:"restored"` // the release that a rollback brought back, and what that is
-	Commit   string `json:"commit"`
-	Image    string `json:"image"`
+// pace is how often somebody is asked.
+type pace struct {
+	wait, slowest time.Duration
+	polls         int
+	next          time.Time // zero: at once
 }
 
-// parseMarker reads the last marker in text: what comes before it may quote an
-// app's log, and nothing of an app comes after it. It returns the zero marker if
-// there is none, or none that can be believed.
-func parseMarker(text string) marker {
-	const begin, end = "<!-- inhaul: ", " -->"
-	at := strings.LastIndex(text, begin)
-	if at < 0 {
-		return marker{}
-	}
-	body, _, ended := strings.Cut(text[at+len(begin):], end)
-	var m marker
-	if !ended || len(body) > maxMarkerBytes || json.Unmarshal([]byte(body), &m) != nil || m.Release < 0 || m.Back < 0 || m.Restored < 0 {
-		return marker{}
-	}
-	m.URL = webAddress(m.URL)
-	if m.Restored == 0 || !commitShape.MatchString(m.Commit) || digestReference(m.Image, &m.Image) != nil {
-		m.Restored, m.Commit, m.Image = 0, "", ""
-	}
-	return m
-}
+func newPace(slowest time.Duration) pace { return pace{wait: firstPoll, slowest: slowest} }
 
-// webAddress returns text if it is an address for a browser, or nothing.
-func webAddress(text string) string {
-	u, err := url.Parse(text)
-	if err != nil || len(text) > maxURLBytes || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
-		return ""
+func (p *pace) due(now time.Time) bool { return !now.Before(p.next) }
+
+func (p *pace) asked(now time.Time) {
+	p.polls++
+	p.next = now.Add(p.wait)
+	if p.polls >= pollsAtFirst {
+		p.wait = min(p.wait+p.wait/4, p.slowest)
 	}
-	return u.String()
 }

@@ -28,6 +28,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/random"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/inhaul/inhaul/internal/oci"
+	"github.com/inhaul/inhaul/receipt"
 )
 
 const commit = "0123456789abcdef0123456789abcdef01234567"
@@ -36,6 +37,7 @@ const commit = "0123456789abcdef0123456789abcdef01234567"
 // authentication, a clock that only sleeping moves, and programs that pretend.
 type world struct {
 	*Action
+	t        *testing.T
 	env      map[string]string
 	files    fstest.MapFS
 	out      *strings.Builder
@@ -43,13 +45,16 @@ type world struct {
 	programs *programs
 	registry *oci.Registry
 	check    func(asked time.Duration) (Check, bool, error) // after so much waiting
+	sleeping func(slept time.Duration)                      // called after every sleep, with all of the waiting; may be nil
+	wrote    []string                                       // to GitHub
+	refuse   error                                          // what GitHub says to that
 	asked    []string
 }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{
-		env: workflow(t), out: &strings.Builder{}, now: time.Date(2026, 11, 22, 23, 15, 2, 0, time.UTC),
+		t: t, env: workflow(t), out: &strings.Builder{}, now: time.Date(2026, 11, 22, 23, 15, 2, 0, time.UTC),
 		files: fstest.MapFS{
 			"inhaul.yaml": {Data: []byte("app: shop\nservices:\n  web:\n    type: web\n")},
 			"Dockerfile":  {Data: []byte("FROM scratch\n")},
@@ -73,10 +78,11 @@ func newWorld(t *testing.T) *world {
 	w.Action = &Action{
 		Getenv: func(name string) string { return w.env[name] }, Out: w.out, Dir: "/work", Files: w.files, Temp: t.TempDir(),
 		Now:   func() time.Time { return w.now },
-		Sleep: func(ctx context.Context, d time.Duration) error { w.now = w.now.Add(d); return ctx.Err() },
+		Sleep: w.sleep,
 		Exec:  w.programs, Images: images{w.registry}, Publish: publisher{w.registry}, Intents: published{w.registry},
 		IDToken:  func(_ context.Context, audience string) (string, error) { return "token for " + audience, nil },
-		Verdicts: func(string) (Verdicts, error) { return w, nil },
+		Verdicts: func(string) (Verdicts, error) { return w, nil }, Receipts: w.registry,
+		Reporter: func(string) (Reporter, error) { return w, nil },
 	}
 	return w
 }
@@ -98,6 +104,30 @@ func workflow(t *testing.T) map[string]string {
 		"GITHUB_RUN_ID":       "777", "GITHUB_RUN_NUMBER": "5", "GITHUB_RUN_ATTEMPT": "1", "GITHUB_ACTOR": "ada",
 		"ACTIONS_ID_TOKEN_REQUEST_URL": "https://token.example.org/?v=1",
 	}
+}
+
+func (w *world) sleep(ctx context.Context, d time.Duration) error {
+	w.now = w.now.Add(d)
+	if w.sleeping != nil {
+		w.sleeping(w.now.Sub(time.Date(2026, 11, 22, 23, 15, 2, 0, time.UTC)))
+	}
+	return ctx.Err()
+}
+
+func (w *world) ShowCheck(_ context.Context, id int64, c receipt.Check) (int64, string, error) {
+	if w.refuse != nil {
+		return id, "", w.refuse
+	}
+	w.wrote = append(w.wrote, fmt.Sprintf("check %d on %s of %s: %s: %s%s: %s", id, c.Commit[:7], c.Repository, c.Name, c.Status, c.Conclusion, c.Title))
+	return 4711, "https://github.com/acme/shop/runs/4711", nil
+}
+
+func (w *world) ShowComment(_ context.Context, id int64, c receipt.Comment) (int64, error) {
+	if w.refuse != nil {
+		return id, w.refuse
+	}
+	w.wrote = append(w.wrote, fmt.Sprintf("comment %d on %s#%d: %s", id, c.Repository, c.PullRequest, c.Body))
+	return 12, nil
 }
 
 func (w *world) Find(_ context.Context, repository, commit, name, externalID string) (Check, bool, error) {

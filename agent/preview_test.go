@@ -1,10 +1,12 @@
 package agent
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -135,6 +137,57 @@ func TestPreviewWhileItIsThere(t *testing.T) {
 	})
 }
 
+// failedPolls counts looks at a registry that failed.
+type failedPolls struct {
+	unmetered
+	failed atomic.Int64
+}
+
+func (p *failedPolls) Polled(_ string, err error) {
+	if err != nil {
+		p.failed.Add(1)
+	}
+}
+
+func TestNothingOfAPreviewComesBackAsNews(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := previewing(t)
+		previewStory(t, w)
+		before := w.calls
+		w.wait(35 * time.Second) // 4 looks at the registry
+		if n := w.calls - before; n > 4 {
+			t.Errorf("got %d calls within 35 s, want 4: what was decided is not fetched again", n)
+		}
+	})
+}
+
+func TestPreviewStaysWhereItIs(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := previewing(t)
+		w.tell(t, pull(1, 0, 1))
+		w.app.PreviewPolicy.Namespace = "elsewhere-{number}"
+		w.tell(t, pull(2, 2, 3))
+		if len(w.spaces) != 1 || w.spaces["storefront-pr-7"] == nil || len(w.releases) != 2 {
+			t.Errorf("got namespaces %v and %d releases, want the second one beside the first", w.spaces, len(w.releases))
+		}
+		w.tell(t, closePull(3, 4, 5), pull(4, 6, 7))
+		if len(w.spaces) != 1 || w.spaces["elsewhere-7"] == nil {
+			t.Errorf("made anew: got namespaces %v, want it where the App says now", w.spaces)
+		}
+	})
+}
+
+func TestEndOfAnotherRepositorysPreview(t *testing.T) {
+	t.Parallel()
+	p := Preview{Phase: PreviewActive, Repository: "acme/other", RepositoryID: 99}
+	err := p.destroy(Destroy{Intent: "x", Source: intent.Source{Repository: "acme/storefront", RepositoryID: 1234}}, verified(t, closePull(1, 0, 1)), nil)
+	if denied := (*Denied)(nil); !errors.As(err, &denied) || !strings.Contains(err.Error(), "acme/other") || p.Phase != PreviewActive {
+		t.Errorf("got %v, %s; want it denied", err, p.Phase)
+	}
+}
+
 func TestDestroyOfWhatIsNotThere(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -182,6 +235,8 @@ func TestNamespaceThatDoesNotEnd(t *testing.T) {
 		w := previewing(t)
 		w.tell(t, pull(1, 0, 1))
 		w.spaces["storefront-pr-7"].stuck = true
+		polls := &failedPolls{}
+		w.pulse = polls
 		_, digest := envelope(t, closePull(2, 2, 3))
 		w.publish(t, closePull(2, 2, 3))
 		w.wait(30 * time.Second)
@@ -201,6 +256,9 @@ func TestNamespaceThatDoesNotEnd(t *testing.T) {
 		w.tell(t, other, again)
 		if w.checks[live].Conclusion != Success || w.checks[waits].Status != "" {
 			t.Errorf("got %q for production and %q for the pull request opened again, want success and nothing yet", w.checks[live].Conclusion, w.checks[waits].Status)
+		}
+		if n := polls.failed.Load(); n > 0 {
+			t.Errorf("got %d looks at the registry that failed, want none: they make all of the app slow", n)
 		}
 		w.spaces["storefront-pr-7"].stuck = false
 		w.wait(time.Minute)

@@ -46,6 +46,7 @@ type world struct {
 	desk      desk
 	hub       hub
 	meter     Meter // of every agent; nil: nobody counts
+	pulse     Pulse // of every agent; nil: nobody watches
 
 	pruned []Object
 	// What strangers and the agent have done to what serves; see driftworld_test.go.
@@ -361,7 +362,7 @@ func (w *world) runUntil(end time.Time, meanwhile func()) {
 	w.mu.Unlock()
 	ports := Ports{Registry: w, Keys: w, Apps: w, Releases: w, Reader: w, Planner: w, Cluster: w, Predeploys: w, Cleaner: w, Drifts: w, Witness: w, Requests: w, Requesters: w, Previews: w, Records: w, Namespaces: w}
 	w.connect(&ports)
-	ports.Meter = w.meter
+	ports.Meter, ports.Pulse = w.meter, w.pulse
 	a := New(ports, Config{PollInterval: 10 * time.Second, Logger: slog.New(slog.DiscardHandler), Now: w.now})
 	if meanwhile != nil {
 		go meanwhile()

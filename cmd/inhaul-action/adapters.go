@@ -18,6 +18,7 @@ var (
 	_ action.Images    = registry{}
 	_ action.Publisher = registry{}
 	_ action.Intents   = registry{}
+	_ action.Receipts  = registry{}
 )
 
 func (r registry) FindImage(ctx context.Context, repository, tag string) (string, bool, error) {
@@ -44,6 +45,14 @@ func (r registry) Tags(ctx context.Context, repository, environment string) ([]s
 func (r registry) Fetch(ctx context.Context, repository, tag string) ([]byte, error) {
 	envelope, err := r.Registry.Fetch(ctx, repository, tag)
 	return envelope, mendable(err)
+}
+
+func (r registry) FetchReceipt(ctx context.Context, repository, intent string, number int) ([]byte, bool, error) {
+	envelope, found, err := r.Registry.FetchReceipt(ctx, repository, intent, number)
+	if errors.Is(err, oci.ErrNotReceipt) {
+		return nil, false, &action.UserError{Message: err.Error()}
+	}
+	return envelope, found, mendable(err)
 }
 
 // mendable marks what the user can put right: the message of oci says how.

@@ -63,7 +63,7 @@ func wire(getenv func(string) string, out io.Writer) *action.Action {
 	registry := registry{oci.New(oci.WithUserAgent("inhaul-action/" + version()))}
 	return &action.Action{
 		Getenv: getenv, Out: out, Dir: dir, Files: os.DirFS(dir), Temp: getenv("RUNNER_TEMP"), Now: time.Now, Sleep: sleep,
-		Exec: action.Programs{Env: os.Environ()}, Images: registry, Publish: registry, Intents: registry,
+		Exec: action.Programs{Env: os.Environ()}, Images: registry, Publish: registry, Intents: registry, Receipts: registry,
 		IDToken: func(ctx context.Context, audience string) (string, error) {
 			token, err := github.RequestIDToken(ctx, getenv("ACTIONS_ID_TOKEN_REQUEST_URL"), getenv("ACTIONS_ID_TOKEN_REQUEST_TOKEN"), audience, nil)
 			return token, mendableToken(err)
@@ -71,6 +71,10 @@ func wire(getenv func(string) string, out io.Writer) *action.Action {
 		Verdicts: func(token string) (action.Verdicts, error) {
 			client, err := github.NewToken(github.TokenConfig{BaseURL: getenv("GITHUB_API_URL"), Token: token})
 			return verdicts{client, getenv("GITHUB_SERVER_URL")}, err
+		},
+		Reporter: func(token string) (action.Reporter, error) {
+			client, err := github.NewToken(github.TokenConfig{BaseURL: getenv("GITHUB_API_URL"), Token: token})
+			return reports{client, getenv("GITHUB_SERVER_URL")}, err
 		},
 	}
 }

@@ -127,7 +127,7 @@ func (c *Client) createCheckRun(ctx context.Context, run CheckRun) (int64, error
 	var created checkRunJSON
 	cl := call{
 		method: http.MethodPost, path: path + "/check-runs", repository: run.Repository, body: run.json(), recheck: recheck,
-		permission: checksWrite, verdict: run.verdict(),
+		permission: checksWrite, urgency: run.urgency(),
 	}
 	err = c.do(ctx, cl, &created)
 	if errors.Is(err, errAlreadyCreated) {
@@ -182,7 +182,7 @@ func (c *Client) patchCheckRun(ctx context.Context, run CheckRun, recheck func(c
 	body.HeadSHA = "" // cannot change
 	cl := call{
 		method: http.MethodPatch, path: path + "/check-runs/" + strconv.FormatInt(run.ID, 10), repository: run.Repository, body: body,
-		recheck: recheck, permission: checksWrite, verdict: run.verdict(),
+		recheck: recheck, permission: checksWrite, urgency: run.urgency(),
 	}
 	var updated checkRunJSON
 	err = c.do(ctx, cl, &updated)
@@ -192,8 +192,12 @@ func (c *Client) patchCheckRun(ctx context.Context, run CheckRun, recheck func(c
 	return err
 }
 
-// verdict reports whether run says how it ended, which is worth more than all else that is shown.
-func (r CheckRun) verdict() bool { return r.Status == "completed" }
+func (r CheckRun) urgency() urgency {
+	if r.Status == "completed" {
+		return verdict
+	}
+	return progress
+}
 
 // proof is an error if r, the answer to a write, is no check run: whatever stands between a client and GitHub may say
 // 200 as well, and a verdict that was never written must not count as shown.

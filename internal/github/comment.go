@@ -132,7 +132,7 @@ func (c *Client) findComment(ctx context.Context, m Comment) (commentJSON, error
 		var list []commentJSON
 		cl := call{
 			method: http.MethodGet, path: path + "/issues/" + strconv.Itoa(m.Issue) + "/comments", repository: m.Repository, query: query,
-			permission: pullRequestsWrite, maxBytes: maxListBytes, slim: slimComments, more: &more,
+			permission: pullRequestsWrite, maxBytes: maxListBytes, slim: slimComments, more: &more, precedes: true,
 		}
 		if err := c.do(ctx, cl, &list); err != nil {
 			return commentJSON{}, err
@@ -208,7 +208,8 @@ type commentJSON struct {
 }
 
 type userJSON struct {
-	ID int64 `json:"id"`
+	ID    int64  `json:"id"`
+	Login string `json:"login,omitempty"`
 }
 
 // slimComments keeps the bodies that can have a marker.
@@ -242,7 +243,7 @@ func (c *Client) wrote(ctx context.Context, repository string, m commentJSON) (b
 		return false, err
 	}
 	if me == 0 {
-		return m.App.Slug == actionsApp, nil
+		return m.App.Slug == actionsApp || m.User != nil && m.User.Login == actionsApp+"[bot]", nil
 	}
 	return m.User != nil && m.User.ID == me, nil
 }

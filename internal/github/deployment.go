@@ -103,7 +103,7 @@ func (c *Client) findDeployment(ctx context.Context, d Deployment) (int64, error
 	for page, more := 1, true; more && page <= maxDeploymentPages; page++ {
 		query.Set("page", strconv.Itoa(page))
 		var list []deploymentJSON
-		cl := call{method: http.MethodGet, path: path + "/deployments", repository: d.Repository, query: query, permission: deploymentsWrite, more: &more}
+		cl := call{method: http.MethodGet, path: path + "/deployments", repository: d.Repository, query: query, permission: deploymentsWrite, more: &more, precedes: true}
 		if err := c.do(ctx, cl, &list); err != nil {
 			return 0, err
 		}
@@ -195,7 +195,7 @@ func (c *Client) setDeploymentStatus(ctx context.Context, d Deployment, known bo
 func (c *Client) newestDeploymentStatus(ctx context.Context, repository, path string) (deploymentStatusJSON, error) {
 	query := url.Values{"per_page": {strconv.Itoa(deploymentStatusesPerPage)}}
 	var list []deploymentStatusJSON
-	cl := call{method: http.MethodGet, path: path, repository: repository, query: query, permission: deploymentsWrite}
+	cl := call{method: http.MethodGet, path: path, repository: repository, query: query, permission: deploymentsWrite, precedes: true}
 	if err := c.do(ctx, cl, &list); err != nil {
 		return deploymentStatusJSON{}, err
 	}

@@ -45,18 +45,14 @@ func (g *gates[K]) of(key K) gate {
 // not hold up the others of its account: GitHub's own writes take well under a second.
 const maxHold = 2 * time.Second
 
-// turns lets one caller in at a time: verdicts before the others, and each kind in the order they came.
+// turns lets one caller in at a time: the most urgent first, and those alike in the order they came.
 type turns struct {
 	mu      sync.Mutex
 	taken   bool
-	waiting [2][]chan struct{} // verdicts, then the others
+	waiting [verdict + 1][]chan struct{} // by urgency
 }
 
-func (q *turns) enter(ctx context.Context, verdict bool) error {
-	kind := 1
-	if verdict {
-		kind = 0
-	}
+func (q *turns) enter(ctx context.Context, kind urgency) error {
 	q.mu.Lock()
 	if !q.taken {
 		q.taken = true
@@ -86,7 +82,7 @@ func (q *turns) enter(ctx context.Context, verdict bool) error {
 func (q *turns) leave() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for kind := range q.waiting {
+	for kind := verdict; kind >= decoration; kind-- {
 		if len(q.waiting[kind]) > 0 {
 			close(q.waiting[kind][0])
 			q.waiting[kind] = slices.Delete(q.waiting[kind], 0, 1)

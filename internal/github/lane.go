@@ -79,8 +79,8 @@ func (l *lanes) observe(mine *lane, resp *http.Response, now time.Time) (wait ti
 // blocked is how long t may not be sent, by what GitHub said or wants.
 func (t *tries) blocked(now time.Time) time.Duration {
 	wait := t.client.lanes.blocked(t.lane, now)
-	if t.creates {
-		wait = max(wait, t.lane.budget.remaining(now, t.verdict))
+	if t.creates || t.precedes {
+		wait = max(wait, t.lane.budget.remaining(now, t.urgency))
 	}
 	return wait
 }
@@ -110,7 +110,7 @@ func (t *tries) enter(ctx context.Context) error {
 // turn waits for a write's turn, which is given up if a limit has come meanwhile.
 func (t *tries) turn(ctx context.Context) (ready bool, err error) {
 	gate, now := &t.lane.writes, t.client.now
-	if err := gate.enter(ctx, t.verdict); err != nil {
+	if err := gate.enter(ctx, t.urgency); err != nil {
 		return false, err
 	}
 	if t.blocked(now()) == 0 {

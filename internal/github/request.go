@@ -41,7 +41,8 @@ type call struct {
 	recheck    func(context.Context) error
 
 	permission string                       // what it needs, for who may grant it
-	verdict    bool                         // a write that goes before others
+	precedes   bool                         // a look-up that is in vain while nothing may be created
+	urgency    urgency                      // of a write
 	maxBytes   int64                        // of the answer; 0 means maxBodyBytes
 	slim       func([]byte) ([]byte, error) // what of an answer is decoded and remembered; nil: all
 	more       *bool                        // set to whether GitHub says that a list goes on; a full page may be news to it
@@ -89,7 +90,7 @@ func decode(cl call, body []byte, more bool, out any) error {
 
 // send waits for its turn in the lane, sends cl with its retries, and returns a 2xx answer.
 func (c *Client) send(ctx context.Context, cl call, token string, in *lane) (answer, error) {
-	t := &tries{client: c, lane: in, write: cl.write(), creates: cl.creates(), verdict: cl.verdict, recheck: cl.recheck}
+	t := &tries{client: c, lane: in, write: cl.write(), creates: cl.creates(), precedes: cl.precedes, urgency: cl.urgency, recheck: cl.recheck}
 	if err := t.enter(ctx); err != nil {
 		if limited, ok := errors.AsType[*RateLimitedError](err); ok {
 			return answer{}, limited

@@ -136,12 +136,13 @@ func peek(resp *http.Response) string {
 
 // tries is the retry policy of one request: what to do after each answer, and how long to wait before the next.
 type tries struct {
-	client  *Client
-	lane    *lane
-	write   bool
-	creates bool
-	verdict bool
-	leave   func() // lets the next write in; nil before the first try of a write
+	client   *Client
+	lane     *lane
+	write    bool
+	creates  bool
+	precedes bool // it looks for what would be created next
+	urgency  urgency
+	leave    func() // lets the next write in; nil before the first try of a write
 	// recheck runs before a try that follows an answer lost on the way; its error ends the request.
 	recheck func(context.Context) error
 

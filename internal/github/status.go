@@ -85,7 +85,7 @@ func (c *Client) setStatus(ctx context.Context, s CommitStatus) error {
 	var created madeJSON
 	cl := call{
 		method: http.MethodPost, path: path + "/statuses/" + url.PathEscape(s.SHA), repository: s.Repository, recheck: check,
-		permission: statusesWrite, verdict: s.State != "pending",
+		permission: statusesWrite, urgency: s.urgency(),
 		body: statusJSON{State: s.State, Context: s.Context, Description: s.Description, TargetURL: s.TargetURL},
 	}
 	err = c.do(ctx, cl, &created)
@@ -97,6 +97,13 @@ func (c *Client) setStatus(ctx context.Context, s CommitStatus) error {
 		err = created.proof("commit status")
 	}
 	return unlessThere(err)
+}
+
+func (s CommitStatus) urgency() urgency {
+	if s.State == "pending" {
+		return progress
+	}
+	return verdict
 }
 
 // unlessThere takes away the error which says that there is nothing left to do.

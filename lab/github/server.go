@@ -35,7 +35,7 @@ const (
 
 // Config says where the stand-in keeps its things. All but Logger and Now are needed.
 type Config struct {
-	StateFile  string // JSON, written atomically; a restart goes on from it
+	StateFile  string // JSON, written atomically; a restart goes on from it. Empty: nothing is kept
 	AppKeyFile string // the App's private key, PEM; made if it does not exist
 	BaseURL    string // where clients reach the server, for example http://127.0.0.1:8080
 	Spec       []byte // what Description returned

@@ -72,7 +72,7 @@ type signingKey struct {
 func loadState(file string) (*state, error) {
 	st := &state{NextID: 1000, Repositories: map[string]*repository{}, Tokens: map[string]*token{}}
 	text, err := os.ReadFile(file) // the operator's own path
-	if errors.Is(err, fs.ErrNotExist) {
+	if file == "" || errors.Is(err, fs.ErrNotExist) {
 		return st, nil
 	}
 	if err != nil {
@@ -226,6 +226,9 @@ func (sv *saver) run() {
 }
 
 func (sv *saver) save() error {
+	if sv.file == "" {
+		return nil
+	}
 	content, err := sv.encode()
 	if err != nil {
 		return fmt.Errorf("encoding the state: %w", err)
