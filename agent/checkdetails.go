@@ -11,9 +11,10 @@ import (
 func (r Release) text(v view) string {
 	var passages []passage
 	if cause := r.Status.Cause; cause != nil {
-		passages = append(passages, words("Cause: "+cause.where()+"\n\n"),
+		passages = append(passages,
 			folded(fmt.Sprintf("Last lines of %s, container %s", cause.Pod, cause.Container), cause.Log, true),
-			folded("Events of the cluster", strings.Join(cause.Events, "\n"), false))
+			folded("Events of the cluster", strings.Join(cause.Events, "\n"), false),
+			words("Cause: "+cause.where()+"\n\n"))
 	}
 	passages = append(passages,
 		folded("Last lines of the predeploy command, which ended well", r.Status.PredeployLog, false),

@@ -73,7 +73,7 @@ func (r Release) liveIn() string {
 // headline is the cause without what its details say.
 func (c Cause) headline() string {
 	message := c.Message
-	for _, detail := range []string{" (not ready within", "; "} {
+	for _, detail := range []string{" (not ready within", "; ", ": kubectl "} {
 		message, _, _ = strings.Cut(message, detail)
 	}
 	return clip(oneLine(message), maxHeadline)

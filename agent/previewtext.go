@@ -41,7 +41,7 @@ func (e end) summary() string {
 	case e.destroy.phase(e.preview) == destroyedPhase:
 		return fmt.Sprintf("The pull request was closed or wants no preview: the namespace %s is gone with all that was in it. The next run of an open pull request makes it anew.", code(e.preview.Namespace))
 	case e.destroy.phase(e.preview) == waitingPhase:
-		return fmt.Sprintf("The pull request was closed or wants no preview, and its namespace %s does not end. %s.\n\n**Next:** the platform owner looks at what holds it: %s. The agent goes on trying.",
+		return fmt.Sprintf("The pull request was closed or wants no preview, and its namespace %s does not end: %s.\n\n**Next:** the platform owner looks at what holds it: %s. The agent goes on trying.",
 			code(e.preview.Namespace), plain(clip(e.preview.Message, maxMessage)), code("kubectl get namespace "+e.preview.Namespace+" -o yaml"))
 	}
 	return fmt.Sprintf("The pull request was closed or wants no preview: the namespace %s is being deleted.", code(e.preview.Namespace))
