@@ -22,6 +22,10 @@ var ErrNotIntent = errors.New("not an intent")
 // commit or the check run is gone. Asking again is of no use.
 var ErrNoCommit = errors.New("no such commit to report on")
 
+// ErrNotPermitted says that the agent may not show that. Somebody may be about to
+// mend it.
+var ErrNotPermitted = errors.New("not permitted")
+
 // ErrUnvouched says that the API server would let anybody ask in another's name.
 var ErrUnvouched = errors.New("nobody vouches for who asks")
 

@@ -26,6 +26,10 @@ const (
 	//
 	// https://docs.github.com/en/rest/guides/using-the-rest-api-to-interact-with-checks
 	reportAge = 14 * 24 * time.Hour
+
+	// permitAge is for how long a deployment or a comment is tried that is not
+	// permitted: an App that was made without that right goes on without them.
+	permitAge = time.Hour
 )
 
 // target is what reports take turns by: one that is stuck delays no other.
@@ -172,7 +176,11 @@ func (a *Agent) show(ctx context.Context, m *message) (id int64, shown bool, err
 	showCtx, cancel := context.WithTimeout(ctx, reportTimeout)
 	defer cancel()
 	id, err = a.say(showCtx, m)
-	hopeless := errors.Is(err, ErrNoCommit) || a.now().Sub(m.since) >= reportAge
+	age, patience := a.now().Sub(m.since), reportAge
+	if errors.Is(err, ErrNotPermitted) && !m.way.waited() {
+		patience = permitAge
+	}
+	hopeless := errors.Is(err, ErrNoCommit) || age >= patience
 	if err != nil && hopeless && ctx.Err() == nil {
 		a.log.Warn("giving up on a report", "kind", m.way, "environment", m.line.Environment, "name", m.line.App,
 			"repository", m.repository, "commit", m.commit, "error", err)

@@ -156,6 +156,35 @@ func TestAReportIsTriedForTwoWeeks(t *testing.T) {
 	}
 }
 
+// TestWhatIsNotPermittedIsGivenUpSoon is about an App that was made without the right
+// to write deployments, or to comment.
+func TestWhatIsNotPermittedIsGivenUpSoon(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		way     Way
+		age     time.Duration
+		givenUp bool
+	}{
+		{WayDeployment, permitAge - time.Second, false},
+		{WayDeployment, permitAge, true},
+		{WayCheck, permitAge, false},
+		{WayStatus, permitAge, false},
+	} {
+		w := newWorld(t)
+		w.beLoud()
+		refuse := fmt.Errorf("%w: grant deployments: write", ErrNotPermitted)
+		w.onShow = func(Check) error { return refuse }
+		w.hub.onSay = func(context.Context, Way) error { return refuse }
+		var ports Ports
+		w.connect(&ports)
+		a := New(ports, Config{Logger: slog.New(slog.DiscardHandler), Now: func() time.Time { return after(test.age) }})
+		_, shown, err := a.show(t.Context(), Release{IssuedAt: noon()}.message(test.way, view{}))
+		if shown || (err == nil) != test.givenUp {
+			t.Errorf("a %s after %s: got shown %t, %v; want it given up: %t", test.way, test.age, shown, err, test.givenUp)
+		}
+	}
+}
+
 func TestChecksOfSeveralAppsOfOneRepositoryTellWhich(t *testing.T) {
 	t.Parallel()
 	of := func(name string, repositories ...int64) App {

@@ -23,6 +23,9 @@ func (l *ledger) problems(ctx context.Context, want expectation) []string {
 	if err := l.readChecks(ctx); err != nil {
 		return []string{"reading the history of check runs: " + err.Error()}
 	}
+	if err := l.readWritten(ctx); err != nil {
+		return []string{"reading the history of what is shown: " + err.Error()}
+	}
 	found := l.broken(ctx)
 	for _, line := range l.team.lines {
 		releases := l.of(line)
@@ -35,6 +38,8 @@ func (l *ledger) problems(ctx context.Context, want expectation) []string {
 			}
 		}
 		found = append(found, l.state(ctx, line, releases)...)
+		found = append(found, l.deployed(line, releases)...)
+		found = append(found, l.commented(line, releases)...)
 	}
 	return found
 }
@@ -168,6 +173,7 @@ func (l *ledger) broken(ctx context.Context) (found []string) {
 		}
 	}
 	found = append(found, l.checkHistory(pushed)...)
+	found = append(found, l.writtenHistory(pushed)...)
 	found = append(found, l.answers()...)
 	l.mu.Lock()
 	for digest, jobs := range l.jobs {

@@ -36,6 +36,8 @@ type ledger struct {
 	pods        map[string]map[string]bool // UIDs of the pods of a Job, by the Job's UID
 	deployments map[string][]serving       // by namespace/name, in order
 	checks      []checkChange
+	written     []written // deployments and comments
+	read        int       // number of the last line of the stand-in's history
 }
 
 // release is what the ledger reads of a Release.

@@ -53,7 +53,7 @@ func writeKeys(dir string) error {
 // when it was issued:
 //
 //	publish [key=FILE] [run=N] [ref=REF] [repository-id=N] [environment=NAME]
-//	        [commit=SHA] [event=-1h] [issued=-1h] [valid=24h] [worker] [tamper] [unsigned] [image=REFERENCE] [save=FILE] [replay=FILE]
+//	        [commit=SHA] [event=-1h] [issued=-1h] [valid=24h] [pull=N] [head=SHA] [broken] [worker] [tamper] [unsigned] [image=REFERENCE] [save=FILE] [replay=FILE]
 func publish(ts *testscript.TestScript, neg bool, args []string) {
 	if neg {
 		ts.Fatalf("publish cannot fail")
@@ -122,10 +122,17 @@ func statementOf(o map[string]string, app, repository string) (intent.Statement,
 	if err != nil {
 		return intent.Statement{}, err
 	}
+	pull, err := strconv.Atoi(o["pull"])
+	if err != nil && o["pull"] != "" {
+		return intent.Statement{}, err
+	}
 	at := time.Now().UTC().Add(issued).Truncate(time.Millisecond)
 	service := spec.Service{
 		Name: "web", Type: spec.Web, Port: 8080, Replicas: 1, CPU: "10m", Memory: "16Mi",
 		Run: spec.Command{Exec: []string{"httpd", "-f", "-p", "8080"}}, Env: map[string]string{"RUN": fmt.Sprint(run)},
+	}
+	if _, broken := o["broken"]; broken {
+		service.Run.Exec = []string{"broken"}
 	}
 	if _, worker := o["worker"]; worker { // which takes three seconds to settle
 		service.Type, service.Port = spec.Worker, 0
@@ -135,7 +142,7 @@ func statementOf(o map[string]string, app, repository string) (intent.Statement,
 		Source: intent.Source{
 			Repository: repository, RepositoryID: repositoryID, RepositoryOwnerID: 1, Ref: o["ref"], Commit: o["commit"],
 			Event: "push", EventAt: at.Add(event), WorkflowRef: repository + "/.github/workflows/deploy.yml@" + o["ref"],
-			RunID: run, RunNumber: run, RunAttempt: 1, Actor: "mallory",
+			RunID: run, RunNumber: run, RunAttempt: 1, Actor: "mallory", PullRequest: pull, HeadCommit: o["head"],
 		},
 		Spec:     &spec.App{Name: app, Services: []spec.Service{service}},
 		IssuedAt: at, ExpiresAt: at.Add(valid),

@@ -134,6 +134,9 @@ func (tm *team) addApp(t *testing.T, app string, public []byte, history int) {
 	if err := tm.lab(t.Context(), http.MethodPost, "runs", map[string]any{"repository": repository, "repositoryID": id}, nil); err != nil {
 		t.Fatal(err)
 	}
+	if err := tm.lab(t.Context(), http.MethodPost, "pulls", map[string]any{"repository": repository, "pullRequest": teamPull}, nil); err != nil {
+		t.Fatal(err)
+	}
 	images := os.Getenv("LAB_REGISTRY") + "/" + repository
 	rule := func(name, environment, ref string) map[string]any {
 		return map[string]any{"name": name, "environments": []any{environment}, "repositoryID": id, "refs": []any{ref}, "allowRollback": true}
@@ -196,6 +199,9 @@ func (tm *team) sign(ctx context.Context, p *push) (*push, error) {
 			RunID: p.run, RunNumber: p.run, RunAttempt: p.attempt, Actor: "octocat",
 		},
 		IssuedAt: p.issuedAt, ExpiresAt: p.issuedAt.Add(time.Hour),
+	}
+	if l.environment == "staging" {
+		predicate.Source.PullRequest = teamPull
 	}
 	var err error
 	image := "" // that of what comes back

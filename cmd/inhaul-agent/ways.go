@@ -87,24 +87,22 @@ func (a app) Show(ctx context.Context, check agent.Check) (int64, error) {
 	return id, final(err, "/check-runs")
 }
 
-// ShowDeployment says ErrNoCommit for what another try will not mend. An App that may
-// not write deployments is one such: the check is what has to be there.
+// ShowDeployment says ErrNoCommit for what another try will not mend.
 func (a app) ShowDeployment(ctx context.Context, d agent.Deployment) (int64, error) {
 	id, err := a.client.UpsertDeployment(ctx, github.Deployment{
 		ID: d.ID, Repository: d.Repository, SHA: d.Commit, Environment: d.Environment, ExternalID: d.Intent,
 		Description: d.Description, Production: d.Production, Transient: d.Transient, State: string(d.State),
 		EnvironmentURL: d.URL, LogURL: d.LogURL,
 	})
-	return id, dispensable(final(err, "/deployments"))
+	return id, final(err, "/deployments")
 }
 
-// ShowComment says ErrNoCommit for what another try will not mend, as ShowDeployment
-// does.
+// ShowComment says ErrNoCommit for what another try will not mend.
 func (a app) ShowComment(ctx context.Context, c agent.Comment) (int64, error) {
 	id, err := a.client.UpsertComment(ctx, github.Comment{
 		ID: c.ID, Repository: c.Repository, Issue: c.PullRequest, Marker: c.Marker, Body: c.Body,
 	})
-	return id, dispensable(final(err, "/issues/"))
+	return id, final(err, "/issues/")
 }
 
 // token is what is written with a plain token.
@@ -150,19 +148,14 @@ func (p pullRequests) HasCommit(ctx context.Context, repository string, number i
 	return has, err
 }
 
-// dispensable makes a missing permission a refusal for good.
-func dispensable(err error) error {
-	if errors.Is(err, github.ErrNotPermitted) {
-		return fmt.Errorf("%w: %w", agent.ErrNoCommit, err)
-	}
-	return err
-}
-
 // final makes an ErrNoCommit of GitHub's refusal for good of something at a path
 // that has one of kinds in it: its repository, commit, pull request or itself is
 // gone. That the App is not installed there, a 404 too, somebody may be about to
-// mend.
+// mend, and so it is with a right that is missing, ErrNotPermitted.
 func final(err error, kinds ...string) error {
+	if errors.Is(err, github.ErrNotPermitted) {
+		return fmt.Errorf("%w: %w", agent.ErrNotPermitted, err)
+	}
 	refused, ok := errors.AsType[*github.APIError](err)
 	if !ok {
 		return err

@@ -29,12 +29,15 @@ func TestWhatGitHubWillNeverShowIsFinal(t *testing.T) {
 		"a server that fails":            {final(refused(502, "/repos/acme/shop/deployments"), "/deployments"), false},
 		"a deployment that was deleted":  {final(refused(404, "/repos/acme/shop/deployments/7/statuses"), "/deployments"), true},
 		"a check that is not permitted":  {final(notPermitted, "/check-runs"), false},
-		"a deployment that is not":       {dispensable(final(notPermitted, "/deployments")), true},
-		"a pull request that is no more": {dispensable(final(refused(410, "/repos/acme/shop/issues/7/comments"), "/issues/")), true},
+		"a deployment that is not":       {final(notPermitted, "/deployments"), false},
+		"a pull request that is no more": {final(refused(410, "/repos/acme/shop/issues/7/comments"), "/issues/"), true},
 	} {
 		if got := errors.Is(test.err, agent.ErrNoCommit); got != test.want {
 			t.Errorf("%s: got %v, final %t, want %t", name, test.err, got, test.want)
 		}
+	}
+	if err := final(notPermitted, "/deployments"); !errors.Is(err, agent.ErrNotPermitted) {
+		t.Errorf("got %v, want it told apart that a right is missing", err)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 )
@@ -63,9 +64,11 @@ func (s *Server) addFault(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-func (s *Server) clearFaults(w http.ResponseWriter, _ *http.Request) {
+// clearFaults ends all faults; path=P, those that were made with that path.
+func (s *Server) clearFaults(w http.ResponseWriter, r *http.Request) {
+	path := r.URL.Query().Get("path")
 	s.mu.Lock()
-	s.faults = nil
+	s.faults = slices.DeleteFunc(s.faults, func(f *fault) bool { return path == "" || f.Path == path })
 	s.mu.Unlock()
 	w.WriteHeader(http.StatusNoContent)
 }
