@@ -41,7 +41,7 @@ func readDraft(files fs.FS) (draft, []string) {
 		case "CMD", "ENTRYPOINT":
 			runs = true
 		case "EXPOSE":
-			for _, word := range strings.Fields(rest) {
+			for word := range strings.FieldsSeq(rest) {
 				if found := exposed.FindStringSubmatch(word); found != nil && d.PortFrom != "EXPOSE in the Dockerfile" {
 					if port, _ := strconv.Atoi(found[1]); port > 0 && port < 1<<16 { // digits only
 						d.Port, d.PortFrom = port, "EXPOSE in the Dockerfile"

@@ -171,7 +171,8 @@ func (o initCommand) describe(s *setup, files plain) error {
 // described are the apps of what is there already; nil if there is nothing.
 func (o initCommand) described(s *setup, files plain) ([]*spec.File, error) {
 	data, err := readCapped(files, defaultFile, spec.MaxFileBytes)
-	if err == nil && !(o.Force && bytes.HasPrefix(data, []byte(writtenMark))) {
+	ours := bytes.HasPrefix(data, []byte(writtenMark))
+	if err == nil && (!ours || !o.Force) {
 		s.described = defaultFile
 		return spec.ParseAll(shown(filepath.Join(o.Dir, defaultFile)), data)
 	}

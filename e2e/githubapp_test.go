@@ -166,3 +166,23 @@ func kube(t *testing.T, args ...string) []byte {
 	}
 	return out
 }
+
+// TestTheAgentFindsTheAppWhereInhaulPutsIt reads the manifests that the agent is
+// installed from.
+func TestTheAgentFindsTheAppWhereInhaulPutsIt(t *testing.T) {
+	t.Parallel()
+	for file, wants := range map[string][]string{
+		"agent.yaml":  {"secretKeyRef: {name: inhaul-agent, key: github-app-id, optional: true}", "mountPath: /etc/inhaul/agent,", "secret: {secretName: inhaul-agent,"},
+		"config.yaml": {"\n  INHAUL_GITHUB_APP_KEY_FILE: /etc/inhaul/agent/github-app.pem"},
+	} {
+		data, err := os.ReadFile(filepath.Join("../deploy", file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range wants {
+			if !strings.Contains(string(data), want) {
+				t.Errorf("deploy/%s: want %q", file, want)
+			}
+		}
+	}
+}

@@ -107,15 +107,15 @@ func (c *cluster) Secret(ctx context.Context, namespace, name string) ([]byte, e
 	return c.send(ctx, http.MethodGet, c.base.JoinPath("api/v1/namespaces", url.PathEscape(namespace), "secrets", url.PathEscape(name)), nil)
 }
 
-// secretManager owns the fields of a Secret that Keep sets.
-const secretManager = "inhaul-github-app"
+// fieldManager owns what Keep sets.
+const fieldManager = "inhaul-github-app"
 
 // Keep implements cli.Secrets, by server-side apply: what others have put into the
 // Secret stays. What the API server says to a conflict is not told: it can quote
 // values.
 func (c *cluster) Keep(ctx context.Context, namespace, name string, secret []byte, how cli.Keeping) error {
 	address := c.base.JoinPath("api/v1/namespaces", url.PathEscape(namespace), "secrets", url.PathEscape(name))
-	query := url.Values{"fieldManager": {secretManager}, "force": {strconv.FormatBool(how.Force)}}
+	query := url.Values{"fieldManager": {fieldManager}, "force": {strconv.FormatBool(how.Force)}}
 	if how.Try {
 		query.Set("dryRun", "All")
 	}

@@ -76,7 +76,9 @@ func (r registrar) Register(ctx context.Context, registration cli.Registration) 
 	if server.Shutdown(last) != nil {
 		_ = server.Close() // what is under way is nobody's any more
 	}
-	<-served
+	if end := <-served; !errors.Is(end, http.ErrServerClosed) {
+		return errors.Join(err, fmt.Errorf("serving the page: %w", end))
+	}
 	return err
 }
 

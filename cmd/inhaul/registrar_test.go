@@ -52,7 +52,7 @@ func get(t *testing.T, address, host string) (status int, header http.Header, bo
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer response.Body.Close()
+	defer func() { _ = response.Body.Close() }() // only read
 	data, err := io.ReadAll(response.Body)
 	if err != nil {
 		t.Fatal(err)
