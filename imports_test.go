@@ -199,7 +199,7 @@ func TestOnlyTheirRoomsImport(t *testing.T) {
 		{"the command line", []string{"github.com/alecthomas/kong"}, nil, []string{"cli"}, nil},
 		{"workflow commands", []string{"github.com/sethvargo/go-githubactions"}, nil, []string{"action", "cmd/inhaul-action"}, []string{"e2e"}},
 		{"retrying HTTP", []string{"github.com/hashicorp/go-retryablehttp"}, nil, []string{"internal/github"}, []string{"e2e"}},
-		{"YAML", []string{"go.yaml.in/yaml*", "sigs.k8s.io/yaml"}, nil, []string{"spec", "agent/cluster", "agent/render"}, []string{"e2e", "action", "api"}},
+		{"YAML", []string{"go.yaml.in/yaml*", "sigs.k8s.io/yaml"}, nil, []string{"spec", "agent/cluster", "agent/render"}, []string{"e2e", "action", "api", "agent"}},
 		{"DSSE and canonical JSON", []string{"github.com/secure-systems-lab", "github.com/gowebpki/jcs"}, nil, []string{"envelope"}, nil},
 	} {
 		for _, room := range ours(all) {

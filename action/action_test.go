@@ -43,6 +43,9 @@ func TestAPushIsDeployed(t *testing.T) {
 	if diff := cmp.Diff(want, got.Predicate.Source); diff != "" {
 		t.Errorf("source: got +, want -\n%s", diff)
 	}
+	if c := got.Predicate.Config; c == nil || c.Path != "inhaul.yaml" || c.Lines["services.web"] == 0 {
+		t.Errorf("got config %+v, want the lines of inhaul.yaml", c)
+	}
 	environment, issuedAt, prefix, ok := oci.ParseTag(tags[0])
 	if !ok || environment != "production" || !issuedAt.Equal(got.Predicate.IssuedAt) || !strings.HasPrefix(envelope.Digest(), "sha256:"+prefix) {
 		t.Errorf("got the tag %s for the intent %s", tags[0], envelope.Digest())

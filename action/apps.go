@@ -177,27 +177,12 @@ func (a *Action) planDeploys(ctx context.Context, d deploy, asked request, e eve
 			one.inputs.ImageRepository = cmp.Or(d.inputs.ImageRepository, repositoryOf(image))
 		}
 		one.images, one.intents = repositories(one.inputs, app.file.App, one.several)
-		a.previewByHand(ctx, &one)
 		o.deploys = append(o.deploys, &one)
 	}
 	for _, l := range o.left {
 		a.github().Noticef("%s", l.why)
 	}
 	return nil
-}
-
-// previewByHand completes the source of a preview that no event of its pull
-// request asks for, which is how one of a fork is started.
-func (a *Action) previewByHand(ctx context.Context, d *deploy) {
-	number, ok := previewNumber(d.environment)
-	if !ok || d.source.PullRequest != 0 {
-		return
-	}
-	a.findCode(ctx, d)
-	d.source.PullRequest = number
-	if d.code != d.source.Commit {
-		d.source.HeadCommit = d.code
-	}
 }
 
 // repositories are where the images and the intents of an app belong. Apps that

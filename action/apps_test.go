@@ -232,6 +232,9 @@ func TestARepositoryWithAProcfileIsDeployedAsItStands(t *testing.T) {
 	if app.Name != "shop" || len(app.Services) != 1 || app.Services[0].Run.Shell != "bin/serve --port $PORT" || app.Predeploy == nil || app.Predeploy.Run.Shell != "bin/migrate" {
 		t.Errorf("got %+v, want what the Procfile says", app)
 	}
+	if got := published[0].Predicate.Config; got != nil {
+		t.Errorf("got config %+v, want none: no file of the repository has these lines", got)
+	}
 	for _, want := range []string{"read app.json and Procfile as", "app.json:1: website:"} {
 		if !strings.Contains(w.out.String(), want) {
 			t.Errorf("got\n%s\nwant %q in it", w.out, want)

@@ -39,10 +39,10 @@ func (a *Action) doomed(in Inputs) (apps []declared, shared []bool, err error) {
 		return apps, []bool{len(all) > 1}, err
 	}
 	if len(in.Apps) == 0 {
-		return nil, nil, userError("which apps have this preview cannot be told:\n"+err.Error(),
+		return nil, nil, userError("which apps have this preview cannot be told:\n"+messageOf(err),
 			"name them in the app input, which is enough to destroy")
 	}
-	a.infof("the apps are those of the input app, since the repository does not say which it has:\n%s", err)
+	a.infof("the apps are those of the input app, since the repository does not say which it has:\n%s", messageOf(err))
 	for _, name := range slices.Compact(slices.Sorted(slices.Values(in.Apps))) {
 		apps = append(apps, declared{in.Configs[0], &spec.File{App: name}})
 	}

@@ -26,6 +26,14 @@ func (e *UserError) Error() string {
 
 func userError(message, next string) error { return &UserError{Message: message, Next: next} }
 
+// messageOf is what is wrong, without what to do about it.
+func messageOf(err error) string {
+	if user, ok := errors.AsType[*UserError](err); ok {
+		return user.Message
+	}
+	return err.Error()
+}
+
 // The exit codes of the Action.
 const (
 	exitUser = 1 // the user's to mend

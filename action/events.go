@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/inhaul/inhaul/intent"
+	"github.com/inhaul/inhaul/spec"
 )
 
 // pullRequest is the event that makes, changes and destroys previews.
@@ -63,23 +64,27 @@ func (e event) asks(name, ref string, in Inputs) (request, error) {
 			return nothing(quiet(ref)+" was deleted: nothing to deploy", "", ""), nil
 		}
 	case "release":
-		return e.release(r)
+		r = e.release(r)
 	case pullRequest:
 		return e.preview(in)
+	}
+	if number, is := spec.PreviewNumber(in.Environment); is && !in.DryRun {
+		return r, userError(fmt.Sprintf("input environment: %s is the preview of pull request #%d, and its own events alone make and change it", in.Environment, number),
+			"run the workflow `on: pull_request`, or run that pull request's workflow again")
 	}
 	return r, nil
 }
 
 // release is what a GitHub release asks for: the environment of the branch that
 // it was made from, since the ref of the run is a tag.
-func (e event) release(r request) (request, error) {
+func (e event) release(r request) request {
 	if e.Action != "published" {
-		return nothing("a release that is "+quiet(e.Action)+" deploys nothing", "only a release that is published does", "write `on: {release: {types: [published]}}` in the workflow"), nil
+		return nothing("a release that is "+quiet(e.Action)+" deploys nothing", "only a release that is published does", "write `on: {release: {types: [published]}}` in the workflow")
 	}
 	if target := e.Release.Target; target != "" && !commitShape.MatchString(target) {
 		r.ref = branchRef + target
 	}
-	return r, nil
+	return r
 }
 
 // preview is what a pull request asks for.
@@ -147,11 +152,4 @@ func (e event) labels() []string {
 		names = append(names, label.Name)
 	}
 	return names
-}
-
-// previewNumber is the pull request that an environment is the preview of.
-func previewNumber(environment string) (number int, ok bool) {
-	digits, found := strings.CutPrefix(environment, "pr-")
-	number, err := strconv.Atoi(digits)
-	return number, found && err == nil && number > 0
 }

@@ -18,21 +18,21 @@ var headCommit = strings.Repeat("ab", 20)
 type object = map[string]any
 
 // happens makes the workflow's event another one, with that payload.
-func (w *world) happens(t *testing.T, event string, payload object) {
-	t.Helper()
+func (w *world) happens(event string, payload object) {
+	w.t.Helper()
 	data, err := json.Marshal(payload)
 	if err != nil {
-		t.Fatal(err)
+		w.t.Fatal(err)
 	}
 	if err := os.WriteFile(w.env["GITHUB_EVENT_PATH"], data, 0o600); err != nil {
-		t.Fatal(err)
+		w.t.Fatal(err)
 	}
 	w.env["GITHUB_EVENT_NAME"] = event
 }
 
 // pulled makes the event one of pull request 7, changed as said.
-func (w *world) pulled(t *testing.T, action string, changes ...object) {
-	t.Helper()
+func (w *world) pulled(action string, changes ...object) {
+	w.t.Helper()
 	pr := object{
 		"number": 7, "state": "open", "updated_at": "2026-11-22T23:14:00Z",
 		"head": object{"sha": headCommit, "ref": "feature", "repo": object{"id": 42}},
@@ -48,7 +48,7 @@ func (w *world) pulled(t *testing.T, action string, changes ...object) {
 		}
 		maps.Copy(pr, change)
 	}
-	w.happens(t, "pull_request", payload)
+	w.happens("pull_request", payload)
 	with(w.env, "GITHUB_REF", "refs/pull/7/merge", "GITHUB_WORKFLOW_REF", "acme/shop/.github/workflows/deploy.yml@refs/pull/7/merge")
 }
 
@@ -70,64 +70,64 @@ func TestWhatEventsAskFor(t *testing.T) {
 	none := object{}
 	released := object{"target_commitish": "main", "published_at": "2026-11-22T23:13:00Z"}
 	for name, c := range map[string]struct {
-		happens func(*testing.T, *world)
+		happens func(*world)
 		kind    intent.Kind // empty: nothing
 		where   string
 		at      string // of the event; empty: now
 		says    string
 	}{
-		"a pull request that is opened gets a preview":   {func(t *testing.T, w *world) { w.pulled(t, "opened") }, intent.Deploy, "pr-7", "23:14:00", ""},
-		"one that is reopened gets it back":              {func(t *testing.T, w *world) { w.pulled(t, "reopened") }, intent.Deploy, "pr-7", "23:14:00", ""},
-		"a push to it brings it up to date":              {func(t *testing.T, w *world) { w.pulled(t, "synchronize") }, intent.Deploy, "pr-7", "23:14:00", ""},
-		"one that is closed loses it":                    {func(t *testing.T, w *world) { w.pulled(t, "closed") }, intent.Destroy, "pr-7", "23:14:00", ""},
-		"one that is closed loses it whatever its label": {func(t *testing.T, w *world) { w.pulled(t, "closed", labels(noPreview)) }, intent.Destroy, "pr-7", "23:14:00", ""},
-		"the label no-preview takes it away": {func(t *testing.T, w *world) {
-			w.pulled(t, "labeled", labels(noPreview), labelled(noPreview))
+		"a pull request that is opened gets a preview":   {func(w *world) { w.pulled("opened") }, intent.Deploy, "pr-7", "23:14:00", ""},
+		"one that is reopened gets it back":              {func(w *world) { w.pulled("reopened") }, intent.Deploy, "pr-7", "23:14:00", ""},
+		"a push to it brings it up to date":              {func(w *world) { w.pulled("synchronize") }, intent.Deploy, "pr-7", "23:14:00", ""},
+		"one that is closed loses it":                    {func(w *world) { w.pulled("closed") }, intent.Destroy, "pr-7", "23:14:00", ""},
+		"one that is closed loses it whatever its label": {func(w *world) { w.pulled("closed", labels(noPreview)) }, intent.Destroy, "pr-7", "23:14:00", ""},
+		"the label no-preview takes it away": {func(w *world) {
+			w.pulled("labeled", labels(noPreview), labelled(noPreview))
 		}, intent.Destroy, "pr-7", "23:14:00", ""},
-		"without the label it comes back": {func(t *testing.T, w *world) { w.pulled(t, "unlabeled", labelled(noPreview)) }, intent.Deploy, "pr-7", "23:14:00", ""},
-		"with the label there is none":    {func(t *testing.T, w *world) { w.pulled(t, "synchronize", labels("bug", noPreview)) }, "", "", "", "it has the label no-preview"},
-		"another label says nothing":      {func(t *testing.T, w *world) { w.pulled(t, "labeled", labels("bug"), labelled("bug")) }, "", "", "", `the label "bug" says nothing`},
-		"a label of a closed one says nothing": {func(t *testing.T, w *world) {
-			w.pulled(t, "unlabeled", labelled(noPreview), object{"state": "closed"})
+		"without the label it comes back": {func(w *world) { w.pulled("unlabeled", labelled(noPreview)) }, intent.Deploy, "pr-7", "23:14:00", ""},
+		"with the label there is none":    {func(w *world) { w.pulled("synchronize", labels("bug", noPreview)) }, "", "", "", "it has the label no-preview"},
+		"another label says nothing":      {func(w *world) { w.pulled("labeled", labels("bug"), labelled("bug")) }, "", "", "", `the label "bug" says nothing`},
+		"a label of a closed one says nothing": {func(w *world) {
+			w.pulled("unlabeled", labelled(noPreview), object{"state": "closed"})
 		}, "", "", "", "pull request #7 is closed"},
-		"what else happens to it says nothing": {func(t *testing.T, w *world) { w.pulled(t, "ready_for_review") }, "", "", "", "pull request #7 was ready_for_review"},
-		"previews may be switched off": {func(t *testing.T, w *world) {
+		"what else happens to it says nothing": {func(w *world) { w.pulled("ready_for_review") }, "", "", "", "pull request #7 was ready_for_review"},
+		"previews may be switched off": {func(w *world) {
 			w.env["INPUT_PREVIEWS"] = "false"
-			w.pulled(t, "opened")
+			w.pulled("opened")
 		}, "", "", "", "the input previews is false"},
-		"a fork gets none, and is told why": {func(t *testing.T, w *world) {
-			w.pulled(t, "opened", fork())
+		"a fork gets none, and is told why": {func(w *world) {
+			w.pulled("opened", fork())
 			with(w.env, "ACTIONS_ID_TOKEN_REQUEST_URL", "", "INPUT_TOKEN", "", "INPUT_IMAGE-REPOSITORY", "")
 		}, "", "", "", "neither secrets nor an ID token"},
-		"a fork that is gone counts as one": {func(t *testing.T, w *world) {
-			w.pulled(t, "synchronize", object{"head": object{"sha": headCommit, "repo": nil}})
+		"a fork that is gone counts as one": {func(w *world) {
+			w.pulled("synchronize", object{"head": object{"sha": headCommit, "repo": nil}})
 		}, "", "", "", "it comes from a fork"},
-		"a fork that is closed had none": {func(t *testing.T, w *world) { w.pulled(t, "closed", fork()) }, "", "", "", "had no preview: it came from a fork"},
-		"a release means the environment of its branch": {func(t *testing.T, w *world) {
-			w.happens(t, "release", object{"action": "published", "release": released})
+		"a fork that is closed had none": {func(w *world) { w.pulled("closed", fork()) }, "", "", "", "had no preview: it came from a fork"},
+		"a release means the environment of its branch": {func(w *world) {
+			w.happens("release", object{"action": "published", "release": released})
 			w.env["GITHUB_REF"] = "refs/tags/v1"
 		}, intent.Deploy, "production", "23:13:00", ""},
-		"a release of a commit means none": {func(t *testing.T, w *world) {
-			w.happens(t, "release", object{"action": "published", "release": object{"target_commitish": commit}})
+		"a release of a commit means none": {func(w *world) {
+			w.happens("release", object{"action": "published", "release": object{"target_commitish": commit}})
 			w.env["GITHUB_REF"] = "refs/tags/v1"
 		}, "", "", "", "refs/tags/v1 deploys shop nowhere"},
-		"a release means the environment that is named": {func(t *testing.T, w *world) {
-			w.happens(t, "release", object{"action": "published", "release": object{"target_commitish": commit}})
+		"a release means the environment that is named": {func(w *world) {
+			w.happens("release", object{"action": "published", "release": object{"target_commitish": commit}})
 			with(w.env, "GITHUB_REF", "refs/tags/v1", "INPUT_ENVIRONMENT", "production")
 		}, intent.Deploy, "production", "", ""},
-		"a release that is edited deploys nothing": {func(t *testing.T, w *world) {
-			w.happens(t, "release", object{"action": "edited", "release": released})
+		"a release that is edited deploys nothing": {func(w *world) {
+			w.happens("release", object{"action": "edited", "release": released})
 		}, "", "", "", "only a release that is published does"},
-		"a schedule deploys what its branch means, and is as old as the last push": {func(t *testing.T, w *world) {
-			w.happens(t, "schedule", object{"schedule": "0 3 * * *", "repository": object{"pushed_at": "2026-11-22T20:00:00Z"}})
+		"a schedule deploys what its branch means, and is as old as the last push": {func(w *world) {
+			w.happens("schedule", object{"schedule": "0 3 * * *", "repository": object{"pushed_at": "2026-11-22T20:00:00Z"}})
 		}, intent.Deploy, "production", "20:00:00", ""},
-		"a dispatch of another program deploys too": {func(t *testing.T, w *world) { w.happens(t, "repository_dispatch", none) }, intent.Deploy, "production", "", ""},
-		"a dispatch by hand deploys":                {func(t *testing.T, w *world) { w.happens(t, "workflow_dispatch", none) }, intent.Deploy, "production", "", ""},
+		"a dispatch of another program deploys too": {func(w *world) { w.happens("repository_dispatch", none) }, intent.Deploy, "production", "", ""},
+		"a dispatch by hand deploys":                {func(w *world) { w.happens("workflow_dispatch", none) }, intent.Deploy, "production", "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
-			c.happens(t, w)
+			c.happens(w)
 			if err := w.Run(t.Context()); err != nil {
 				t.Fatalf("%v\n%s", err, w.out)
 			}
@@ -159,7 +159,7 @@ func TestWhatEventsAskFor(t *testing.T) {
 func TestThePreviewsVerdictIsOnTheHeadCommit(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.pulled(t, "opened")
+	w.pulled("opened")
 	if err := w.Run(t.Context()); err != nil {
 		t.Fatalf("%v\n%s", err, w.out)
 	}
@@ -175,23 +175,27 @@ func TestThePreviewsVerdictIsOnTheHeadCommit(t *testing.T) {
 func TestWhatIsRefused(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		happens func(*testing.T, *world)
+		happens func(*world)
 		want    string
 	}{
-		"the target's context":         {func(t *testing.T, w *world) { w.happens(t, "pull_request_target", nil) }, "has the trust of the base branch"},
-		"a run after another":          {func(t *testing.T, w *world) { w.happens(t, "workflow_run", nil) }, "has the trust of the base branch"},
-		"a merge queue":                {func(t *testing.T, w *world) { w.happens(t, "merge_group", nil) }, "nothing is merged yet"},
-		"another event":                {func(t *testing.T, w *world) { w.happens(t, "issue_comment", nil) }, `the event "issue_comment" cannot be deployed`},
-		"a rollback by a pull request": {func(t *testing.T, w *world) { w.pulled(t, "opened"); w.env["INPUT_ROLLBACK-TO"] = "previous" }, "cannot ask for a rollback"},
-		"production by a pull request": {func(t *testing.T, w *world) { w.pulled(t, "opened"); w.env["INPUT_ENVIRONMENT"] = "production" }, "deploys to its preview alone, pr-7"},
-		"a pull request without number": {func(t *testing.T, w *world) {
-			w.happens(t, "pull_request", object{"action": "opened", "repository": object{"id": 42}, "pull_request": object{"head": object{"repo": object{"id": 42}}}})
+		"the target's context":         {func(w *world) { w.happens("pull_request_target", nil) }, "has the trust of the base branch"},
+		"a run after another":          {func(w *world) { w.happens("workflow_run", nil) }, "has the trust of the base branch"},
+		"a merge queue":                {func(w *world) { w.happens("merge_group", nil) }, "nothing is merged yet"},
+		"another event":                {func(w *world) { w.happens("issue_comment", nil) }, `the event "issue_comment" cannot be deployed`},
+		"a rollback by a pull request": {func(w *world) { w.pulled("opened"); w.env["INPUT_ROLLBACK-TO"] = "previous" }, "cannot ask for a rollback"},
+		"production by a pull request": {func(w *world) { w.pulled("opened"); w.env["INPUT_ENVIRONMENT"] = "production" }, "deploys to its preview alone, pr-7"},
+		"a preview by hand": {func(w *world) {
+			w.happens("workflow_dispatch", nil)
+			w.env["INPUT_ENVIRONMENT"] = "pr-7"
+		}, "its own events alone make and change it"},
+		"a pull request without number": {func(w *world) {
+			w.happens("pull_request", object{"action": "opened", "repository": object{"id": 42}, "pull_request": object{"head": object{"repo": object{"id": 42}}}})
 		}, "got pull request 0"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
-			c.happens(t, w)
+			c.happens(w)
 			err := w.Run(t.Context())
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("got %v, want %q", err, c.want)
@@ -214,22 +218,26 @@ func TestACloseNeedsNoCode(t *testing.T) {
 		asked  int
 		err    string
 	}{
-		"of the only app":                           {func(*world) {}, map[string]string{"example.com/shop-intents": "shop"}, 1, ""},
-		"of all apps":                               {func(w *world) { w.files["inhaul.yaml"] = &fstest.MapFile{Data: []byte(twoApps)} }, map[string]string{"example.com/shop/api-intents": "api", "example.com/shop/shop-intents": "shop"}, 0, ""},
-		"when the file is gone":                     {func(w *world) { clear(w.files); w.env["INPUT_APP"] = "shop" }, map[string]string{"example.com/shop-intents": "shop"}, 1, ""},
-		"when the file is broken":                   {func(w *world) { w.files["inhaul.yaml"].Data = []byte("apps: ["); w.env["INPUT_APP"] = "shop" }, map[string]string{"example.com/shop-intents": "shop"}, 1, ""},
-		"when nothing says which apps":              {func(w *world) { clear(w.files) }, nil, 0, "name them in the app input"},
-		"when no program is there":                  {func(w *world) { w.programs.installed = nil }, map[string]string{"example.com/shop-intents": "shop"}, 1, ""},
+		"of the only app":              {func(*world) {}, map[string]string{"example.com/shop-intents": "shop"}, 1, ""},
+		"of all apps":                  {func(w *world) { w.files["inhaul.yaml"] = &fstest.MapFile{Data: []byte(twoApps)} }, map[string]string{"example.com/shop/api-intents": "api", "example.com/shop/shop-intents": "shop"}, 0, ""},
+		"when the file is gone":        {func(w *world) { clear(w.files); w.env["INPUT_APP"] = "shop" }, map[string]string{"example.com/shop-intents": "shop"}, 1, ""},
+		"when the file is broken":      {func(w *world) { w.files["inhaul.yaml"].Data = []byte("apps: ["); w.env["INPUT_APP"] = "shop" }, map[string]string{"example.com/shop-intents": "shop"}, 1, ""},
+		"when nothing says which apps": {func(w *world) { clear(w.files) }, nil, 0, "name them in the app input"},
+		"when no program is there":     {func(w *world) { w.programs.installed = nil }, map[string]string{"example.com/shop-intents": "shop"}, 1, ""},
+		"of all apps, though an image is given for other events": {func(w *world) {
+			w.files["inhaul.yaml"] = &fstest.MapFile{Data: []byte(twoApps)}
+			w.env["INPUT_IMAGE"] = "example.com/shop/api@sha256:" + strings.Repeat("ab", 32)
+		}, map[string]string{"example.com/shop/api-intents": "api", "example.com/shop/shop-intents": "shop"}, 0, ""},
 		"though an image is given for other events": {func(w *world) { w.env["INPUT_IMAGE"] = "example.com/shop@sha256:" + strings.Repeat("ab", 32) }, map[string]string{"example.com/shop-intents": "shop"}, 1, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
-			w.pulled(t, "opened")
+			w.pulled("opened")
 			if err := w.Run(t.Context()); err != nil {
 				t.Fatalf("%v\n%s", err, w.out)
 			}
-			w.pulled(t, "closed")
+			w.pulled("closed")
 			w.now, w.asked, w.programs.argv = w.now.Add(time.Hour), nil, nil
 			c.change(w)
 			err := w.Run(t.Context())
@@ -260,12 +268,12 @@ func TestAnAppOfAMonorepoIsFoundWithoutItsFile(t *testing.T) {
 	w := newWorld(t)
 	w.files["inhaul.yaml"] = &fstest.MapFile{Data: []byte(twoApps)}
 	w.files["api/Dockerfile"], w.files["shop/Dockerfile"] = w.files["Dockerfile"], w.files["Dockerfile"]
-	w.pulled(t, "opened")
+	w.pulled("opened")
 	if err := w.Run(t.Context()); err != nil {
 		t.Fatalf("%v\n%s", err, w.out)
 	}
 	clear(w.files)
-	w.pulled(t, "closed")
+	w.pulled("closed")
 	w.env["INPUT_APP"] = "api"
 	w.now = w.now.Add(time.Hour)
 	if err := w.Run(t.Context()); err != nil {
@@ -279,7 +287,7 @@ func TestAnAppOfAMonorepoIsFoundWithoutItsFile(t *testing.T) {
 func TestWhatNeverExistedIsNotWaitedFor(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.pulled(t, "closed")
+	w.pulled("closed")
 	w.check = func(time.Duration) (Check, bool, error) { return Check{}, false, nil } // no agent knows it
 	if err := w.Run(t.Context()); err != nil {
 		t.Fatalf("%v\n%s", err, w.out)
@@ -306,19 +314,5 @@ func TestAnImageIsNamedByWhatIsCheckedOut(t *testing.T) {
 	}
 	if source := w.intents(t, "example.com/shop-intents")[0].Predicate.Source; source.Commit != commit || source.HeadCommit != "" {
 		t.Errorf("got the source %+v, want the run's commit", source)
-	}
-}
-
-func TestAPreviewByHandNamesItsPullRequest(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	w.happens(t, "workflow_dispatch", object{})
-	w.env["INPUT_ENVIRONMENT"] = "pr-7"
-	w.programs.installed, w.programs.head = append(w.programs.installed, "git"), headCommit
-	if err := w.Run(t.Context()); err != nil {
-		t.Fatalf("%v\n%s", err, w.out)
-	}
-	if source := w.intents(t, "example.com/shop-intents")[0].Predicate.Source; source.PullRequest != 7 || source.HeadCommit != headCommit || source.Commit != commit {
-		t.Errorf("got the source %+v, want pull request 7 and its head commit", source)
 	}
 }

@@ -32,7 +32,7 @@ const agentFailure = `**web: nothing listens on port 8080.** The last good relea
 // face is one story as the job summary tells it.
 type face struct {
 	name   string
-	change func(*testing.T, *world)
+	change func(*world)
 }
 
 func faces() []face {
@@ -43,31 +43,31 @@ func faces() []face {
 	}
 	live := said("success", "Live in 14 s · 1 service · 0123456", agentSummary, `<!-- inhaul: {"release":12,"back":11,"url":"https://shop.example.org"} -->`)
 	return []face{
-		{"deployed", func(_ *testing.T, w *world) { w.check = live }},
-		{"failed", func(_ *testing.T, w *world) {
+		{"deployed", func(w *world) { w.check = live }},
+		{"failed", func(w *world) {
 			w.check = said("failure", "Failed: web: nothing listens on port 8080", agentFailure, `<!-- inhaul: {"release":12} -->`)
 		}},
-		{"denied", func(_ *testing.T, w *world) {
+		{"denied", func(w *world) {
 			w.check = said("action_required", "Denied: branch feature is not allowed in production", "The rule **main to production** allows `refs/heads/main`.", "")
 		}},
-		{"superseded", func(_ *testing.T, w *world) {
+		{"superseded", func(w *world) {
 			w.check = said("neutral", "Superseded by abc1234", "A newer push, `abc1234`, was admitted before this one.", "")
 		}},
-		{"no-agent", func(_ *testing.T, w *world) {
+		{"no-agent", func(w *world) {
 			w.check = func(time.Duration) (Check, bool, error) { return Check{}, false, nil }
 		}},
-		{"still-going", func(_ *testing.T, w *world) {
+		{"still-going", func(w *world) {
 			w.check = func(time.Duration) (Check, bool, error) {
 				return Check{Status: "in_progress", Title: "1 of 2 pods ready", URL: "https://github.com/acme/shop/runs/1"}, true, nil
 			}
 		}},
-		{"not-waited-for", func(_ *testing.T, w *world) { w.env["INPUT_WAIT"] = "false" }},
-		{"several-apps", func(t *testing.T, w *world) {
-			twoOf(t, w)
+		{"not-waited-for", func(w *world) { w.env["INPUT_WAIT"] = "false" }},
+		{"several-apps", func(w *world) {
+			twoOf(w)
 			w.check = live
 		}},
-		{"several-apps-one-failed", func(t *testing.T, w *world) {
-			twoOf(t, w)
+		{"several-apps-one-failed", func(w *world) {
+			twoOf(w)
 			w.check = func(after time.Duration) (Check, bool, error) {
 				if strings.Contains(w.asked[len(w.asked)-1], "/ api /") {
 					return said("failure", "Failed: web: nothing listens on port 8080", agentFailure, "")(after)
@@ -75,85 +75,83 @@ func faces() []face {
 				return live(after)
 			}
 		}},
-		{"several-apps-one-unchanged", func(t *testing.T, w *world) {
-			twoOf(t, w)
+		{"several-apps-one-unchanged", func(w *world) {
+			twoOf(w)
 			w.programs.changed = []string{"shop/page.html"}
 			w.check = live
 		}},
-		{"several-apps-one-does-not-build", func(t *testing.T, w *world) {
-			twoOf(t, w)
+		{"several-apps-one-does-not-build", func(w *world) {
+			twoOf(w)
 			delete(w.files, "shop/Dockerfile")
 		}},
-		{"build-failed", func(_ *testing.T, w *world) {
+		{"build-failed", func(w *world) {
 			w.programs.fail = "#9 [4/5] RUN npm ci\n#9 ERROR: exit code: 1\n------\nDockerfile:4\n--------------------\n   4 | >>> RUN npm ci\n--------------------\nERROR: failed to solve: exit code: 1\n"
 		}},
-		{"mistakes", func(_ *testing.T, w *world) {
+		{"mistakes", func(w *world) {
 			w.files["inhaul.yaml"].Data = []byte("app: shop\nservices:\n  web:\n    type: web\n    replica: 2\n    memory: 512MB\n    env: {\"A|B\": \"<b>\"}\n")
 		}},
-		{"no-description", func(_ *testing.T, w *world) { delete(w.files, "inhaul.yaml") }},
-		{"no-id-token", func(_ *testing.T, w *world) { w.env["ACTIONS_ID_TOKEN_REQUEST_URL"] = "" }},
-		{"registry-away", func(_ *testing.T, w *world) { w.Publish = refusing{} }},
-		{"branch-without-environment", func(_ *testing.T, w *world) { w.env["GITHUB_REF"] = "refs/heads/fix|<b>`x`_[y](z)" }},
-		{"refused-event", func(t *testing.T, w *world) { w.happens(t, "pull_request_target", nil) }},
-		{"refused-environment", func(t *testing.T, w *world) {
-			w.pulled(t, "opened")
+		{"no-description", func(w *world) { delete(w.files, "inhaul.yaml") }},
+		{"no-id-token", func(w *world) { w.env["ACTIONS_ID_TOKEN_REQUEST_URL"] = "" }},
+		{"registry-away", func(w *world) { w.Publish = refusing{} }},
+		{"branch-without-environment", func(w *world) { w.env["GITHUB_REF"] = "refs/heads/fix|<b>`x`_[y](z)" }},
+		{"refused-event", func(w *world) { w.happens("pull_request_target", nil) }},
+		{"refused-environment", func(w *world) {
+			w.pulled("opened")
 			w.env["INPUT_ENVIRONMENT"] = "production"
 		}},
-		{"preview", func(t *testing.T, w *world) {
-			w.pulled(t, "opened")
+		{"preview", func(w *world) {
+			w.pulled("opened")
 			w.check = said("success", "Live in 9 s · 1 service · abababa", strings.ReplaceAll(agentSummary, "production", "pr-7"), `<!-- inhaul: {"release":1,"url":"https://pr-7.shop.example.org"} -->`)
 		}},
-		{"preview-of-a-fork", func(t *testing.T, w *world) { w.pulled(t, "opened", fork()) }},
-		{"preview-not-wanted", func(t *testing.T, w *world) { w.pulled(t, "opened", labels(noPreview)) }},
-		{"preview-destroyed", func(t *testing.T, w *world) {
-			w.pulled(t, "opened")
-			deployed(t, w)
-			w.pulled(t, "closed")
+		{"preview-of-a-fork", func(w *world) { w.pulled("opened", fork()) }},
+		{"preview-not-wanted", func(w *world) { w.pulled("opened", labels(noPreview)) }},
+		{"preview-destroyed", func(w *world) {
+			w.pulled("opened")
+			deployed(w)
+			w.pulled("closed")
 			w.check = said("success", "Destroyed in 4 s", "Everything of **pr-7** is gone.", "")
 		}},
-		{"preview-that-never-was", func(t *testing.T, w *world) { w.pulled(t, "closed") }},
-		{"another-label", func(t *testing.T, w *world) { w.pulled(t, "labeled", labelled("<b>|x")) }},
-		{"rolled-back", func(_ *testing.T, w *world) {
+		{"preview-that-never-was", func(w *world) { w.pulled("closed") }},
+		{"another-label", func(w *world) { w.pulled("labeled", labelled("<b>|x")) }},
+		{"rolled-back", func(w *world) {
 			clear(w.files)
 			with(w.env, "GITHUB_EVENT_NAME", "workflow_dispatch", "INPUT_ROLLBACK-TO", "previous", "INPUT_APP", "shop", "INPUT_ENVIRONMENT", "production")
 			w.check = said("success", "Rolled back to release 4 in 3 s", "Rollback: release 4 (`abababa`), which was live before.",
 				`<!-- inhaul: {"release":7,"back":6,"restored":4,"commit":"`+headCommit+`","image":"`+restoredImage+`"} -->`)
 		}},
-		{"built", func(_ *testing.T, w *world) { w.env["INPUT_MODE"] = "build" }},
-		{"nothing-to-sign", func(_ *testing.T, w *world) { with(w.env, "INPUT_MODE", "sign") }},
-		{"dry-run", func(t *testing.T, w *world) {
-			deployed(t, w)
+		{"built", func(w *world) { w.env["INPUT_MODE"] = "build" }},
+		{"nothing-to-sign", func(w *world) { with(w.env, "INPUT_MODE", "sign") }},
+		{"dry-run", func(w *world) {
+			deployed(w)
 			w.files["inhaul.yaml"].Data = []byte("app: shop\npredeploy: bin/migrate\nservices:\n  web:\n    type: web\n    replicas: 3\n    domains: [shop.example.org]\n    env: {GREETING: \"a|b `c` <d>\"}\n  nightly:\n    type: job\n    run: bin/clean\n    schedule: 0 3 * * *\n")
 			w.env["INPUT_DRY-RUN"] = "true"
 		}},
-		{"dry-run-of-a-destroy", func(t *testing.T, w *world) {
-			w.pulled(t, "closed")
+		{"dry-run-of-a-destroy", func(w *world) {
+			w.pulled("closed")
 			w.env["INPUT_DRY-RUN"] = "true"
 		}},
-		{"hostile-agent", func(_ *testing.T, w *world) {
+		{"hostile-agent", func(w *world) {
 			w.check = said("success", "x | y\n| z | <img src=a> [c](d) @all", "</details></table><h1>broken out</h1>", `<!-- inhaul: {"release":12,"url":"https://shop.example.org/|a"} -->`)
 		}},
 	}
 }
 
 // twoOf makes w a repository of two apps, both changed.
-func twoOf(t *testing.T, w *world) {
-	t.Helper()
+func twoOf(w *world) {
 	w.files["inhaul.yaml"].Data = []byte(twoApps)
 	w.files["api/Dockerfile"], w.files["shop/Dockerfile"] = w.files["Dockerfile"], w.files["Dockerfile"]
 	w.programs.installed = append(w.programs.installed, "git")
 	w.programs.changed = []string{"api/main.go", "shop/page.html"}
-	w.happens(t, "push", object{"before": headCommit, "repository": object{"pushed_at": 1795389000}})
+	w.happens("push", object{"before": headCommit, "repository": object{"pushed_at": 1795389000}})
 }
 
 // deployed runs what was there before the story, which starts with a new summary.
-func deployed(t *testing.T, w *world) {
-	t.Helper()
-	if err := w.Run(t.Context()); err != nil {
-		t.Fatal(err)
+func deployed(w *world) {
+	if err := w.Run(w.t.Context()); err != nil {
+		w.t.Fatal(err)
 	}
 	if err := os.Remove(w.env["GITHUB_STEP_SUMMARY"]); err != nil {
-		t.Fatal(err)
+		w.t.Fatal(err)
 	}
 	w.now = w.now.Add(time.Hour)
 }
@@ -169,7 +167,7 @@ func TestTheJobSummary(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
 			w.programs.took = func() { w.now = w.now.Add(1234 * time.Millisecond) }
-			f.change(t, w)
+			f.change(w)
 			if err := w.Run(t.Context()); ExitCode(err) == exitOurs && f.name != "registry-away" {
 				t.Fatalf("%v\n%s", err, w.out)
 			}

@@ -101,17 +101,19 @@ func fold(title, body string) string {
 }
 
 // rows is a table of two columns; what is empty is left out.
-type rows struct{ strings.Builder }
+type rows struct{ text strings.Builder }
 
 func (r *rows) add(name, value string) {
 	if value == "" {
 		return
 	}
-	if r.Len() == 0 {
-		r.WriteString("| | |\n|---|---|\n")
+	if r.text.Len() == 0 {
+		r.text.WriteString("| | |\n|---|---|\n")
 	}
-	fmt.Fprintf(r, "| %s | %s |\n", name, value)
+	r.text.WriteString("| " + name + " | " + value + " |\n")
 }
+
+func (r *rows) String() string { return r.text.String() }
 
 // planMarkdown is what a dry run found.
 func planMarkdown(plans []planned) string {

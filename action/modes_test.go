@@ -108,7 +108,7 @@ func TestSigning(t *testing.T) {
 func TestAClosedPullRequestBuildsNothingAndIsSignedAway(t *testing.T) {
 	t.Parallel()
 	builder := newWorld(t)
-	builder.pulled(t, "closed")
+	builder.pulled("closed")
 	builder.env["INPUT_MODE"] = "build"
 	if err := builder.Run(t.Context()); err != nil {
 		t.Fatalf("%v\n%s", err, builder.out)
@@ -117,7 +117,7 @@ func TestAClosedPullRequestBuildsNothingAndIsSignedAway(t *testing.T) {
 		t.Errorf("got the apps %s and the programs %v, want none", got, builder.programs.argv)
 	}
 	signer := builder.job(t, "INPUT_MODE", "sign", "INPUT_IMAGES", "[]")
-	signer.pulled(t, "closed")
+	signer.pulled("closed")
 	if err := signer.Run(t.Context()); err != nil {
 		t.Fatalf("%v\n%s", err, signer.out)
 	}
@@ -132,40 +132,41 @@ func TestADryRunPublishesNothing(t *testing.T) {
 		w.files["inhaul.yaml"] = &fstest.MapFile{Data: []byte("app: shop\nservices:\n  web:\n    type: web\n    replicas: 3\n    env: {GREETING: hello}\n")}
 	}
 	for name, c := range map[string]struct {
-		change func(*testing.T, *world)
+		change func(*world)
 		want   []string // in the output plan
 	}{
-		"and says what would change": {func(_ *testing.T, w *world) { changed(w) }, []string{
+		"and says what would change": {func(w *world) { changed(w) }, []string{
 			"#### shop → production", "deploy of commit 0123456", "the last deploy that was published, of commit 0123456 on 2026-11-22 23:15 UTC",
 			"| ~ | `services.web.replicas` | `1` → `3` |", "| + | `services.web.env.GREETING` | `hello` |", "is there already, example.com/shop&#64;sha256:",
 		}},
-		"and says that nothing would": {func(*testing.T, *world) {}, []string{"The description does not change."}},
-		"without anything to compare with": {func(_ *testing.T, w *world) {
+		"and says that nothing would": {func(*world) {}, []string{"The description does not change."}},
+		"without anything to compare with": {func(w *world) {
 			changed(w)
 			w.env["INPUT_IMAGE-REPOSITORY"] = ""
 		}, []string{"neither image-repository nor intents-repository is given", "| + | `services.web.replicas` | `3` |", "would be built from Dockerfile |"}},
-		"of another place": {func(t *testing.T, w *world) { w.pulled(t, "opened") }, []string{"#### shop → pr-7", "no deploy to pr-7 is published"}},
-		"of what merging a pull request would mean": {func(t *testing.T, w *world) {
-			w.pulled(t, "opened", fork())
+		"of another place": {func(w *world) { w.pulled("opened") }, []string{"#### shop → pr-7", "no deploy to pr-7 is published"}},
+		"of what merging a pull request would mean": {func(w *world) {
+			w.pulled("opened", fork())
 			w.env["INPUT_ENVIRONMENT"] = "production"
 		}, []string{"#### shop → production"}},
-		"of a destroy": {func(t *testing.T, w *world) { w.pulled(t, "closed") }, []string{"everything of it would be destroyed"}},
-		"of a rollback": {func(_ *testing.T, w *world) {
+		"of a destroy": {func(w *world) { w.pulled("closed") }, []string{"everything of it would be destroyed"}},
+		"of a rollback": {func(w *world) {
 			with(w.env, "INPUT_ROLLBACK-TO", "previous", "INPUT_APP", "shop", "INPUT_ENVIRONMENT", "production")
 		}, []string{"rolled back to previous"}},
-		"where the registry is of no help": {func(_ *testing.T, w *world) {
+		"where the registry is of no help": {func(w *world) {
 			w.env["INPUT_IMAGE-REPOSITORY"] = "nowhere.invalid/shop"
 		}, []string{"whether it is there already cannot be told"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
+			w.programs.user = "1000" // is the image's, and no change of the description
 			if err := w.Run(t.Context()); err != nil {
 				t.Fatalf("%v\n%s", err, w.out)
 			}
 			w.now, w.asked, w.programs.argv = w.now.Add(time.Hour), nil, nil
 			with(w.env, "INPUT_DRY-RUN", "true", "ACTIONS_ID_TOKEN_REQUEST_URL", "", "INPUT_TOKEN", "")
-			c.change(t, w)
+			c.change(w)
 			if err := w.Run(t.Context()); err != nil {
 				t.Fatalf("%v\n%s", err, w.out)
 			}
@@ -186,6 +187,40 @@ func TestADryRunPublishesNothing(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestADryRunComparesWithWhatIsThere(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.pulled("opened")
+	for _, action := range []string{"opened", "closed"} {
+		w.pulled(action)
+		if err := w.Run(t.Context()); err != nil {
+			t.Fatalf("%v\n%s", err, w.out)
+		}
+		w.now = w.now.Add(time.Minute)
+	}
+	w.pulled("reopened")
+	w.env["INPUT_DRY-RUN"] = "true"
+	if err := w.Run(t.Context()); err != nil || !strings.Contains(w.read(t, "GITHUB_OUTPUT"), "no deploy to pr-7 is published") {
+		t.Errorf("got %v and\n%s\nwant nothing to compare with: the preview was destroyed", err, w.out)
+	}
+	w = rollbackWorld(t, "previous")
+	with(w.env, "INPUT_ROLLBACK-TO", "")
+	w.files["inhaul.yaml"] = &fstest.MapFile{Data: []byte("app: shop\nservices: {web: {type: web}}\n")}
+	w.files["Dockerfile"] = &fstest.MapFile{Data: []byte("FROM scratch\n")}
+	w.programs.installed = []string{"docker"}
+	for _, target := range []string{"", "previous"} {
+		w.env["INPUT_ROLLBACK-TO"] = target
+		if err := w.Run(t.Context()); err != nil {
+			t.Fatalf("%v\n%s", err, w.out)
+		}
+		w.now = w.now.Add(time.Minute)
+	}
+	with(w.env, "INPUT_ROLLBACK-TO", "", "INPUT_DRY-RUN", "true")
+	if err := w.Run(t.Context()); err != nil || !strings.Contains(w.read(t, "GITHUB_OUTPUT"), "; a rollback was published after it") {
+		t.Errorf("got %v and\n%s\nwant the rollback told", err, w.out)
 	}
 }
 
@@ -270,7 +305,7 @@ func TestABuildSecretIsSeenByTheBuildAlone(t *testing.T) {
 			if err != nil {
 				told += err.Error()
 			}
-			if strings.Contains(told, "hunter2") || !strings.Contains(told, "RUN cat") {
+			if strings.Contains(told, "hunter2") || !strings.Contains(told, "RUN cat") || !strings.Contains(told, "key: ***") {
 				t.Errorf("got\n%s\nwant it without a secret", told)
 			}
 			for _, mask := range []string{"::add-mask::" + hunter + "\n", "::add-mask::" + hunter + "-2\n"} {

@@ -114,11 +114,12 @@ func leftTable(all []left) string {
 	if len(all) == 0 {
 		return ""
 	}
-	text := "\n| app | why it is left as it is |\n|---|---|\n"
+	var b strings.Builder
+	b.WriteString("\n| app | why it is left as it is |\n|---|---|\n")
 	for _, l := range all {
-		text += "| " + cell(l.app) + " | " + cell(l.why) + " |\n"
+		b.WriteString("| " + cell(l.app) + " | " + cell(l.why) + " |\n")
 	}
-	return text
+	return b.String()
 }
 
 // details are the facts of one deploy, what the agent says, and what is next.
@@ -278,15 +279,7 @@ func verb(mode string, kind intent.Kind) string {
 // failureText says why, and what to do next.
 func failureText(err error) string {
 	if mistakes, ok := errors.AsType[spec.Errors](err); ok {
-		text := "| where | what |\n|---|---|\n"
-		for i, m := range mistakes {
-			if i == maxMistakes {
-				text += fmt.Sprintf("\n%d more are in the log.\n", len(mistakes)-i)
-				break
-			}
-			text += fmt.Sprintf("| %s | %s |\n", code(fmt.Sprintf("%s:%d:%d", m.File, m.Line, m.Column)), cell(m.Message))
-		}
-		return text + "\n**Next:** correct these, and push. `inhaul validate` finds them before a push does.\n"
+		return mistakesText(mistakes)
 	}
 	if user, ok := errors.AsType[*UserError](err); ok {
 		return message(user.Message) + nextText(user.Next)
@@ -295,6 +288,18 @@ func failureText(err error) string {
 		return prose(sentence(err.Error())) + ".\n"
 	}
 	return message(err.Error()) + "\n**Next:** run the job again. This is no mistake of yours that we know of; if it stays, tell us, with the log.\n"
+}
+
+func mistakesText(mistakes spec.Errors) string {
+	var b strings.Builder
+	b.WriteString("| where | what |\n|---|---|\n")
+	for _, m := range mistakes[:min(len(mistakes), maxMistakes)] {
+		fmt.Fprintf(&b, "| %s | %s |\n", code(fmt.Sprintf("%s:%d:%d", m.File, m.Line, m.Column)), cell(m.Message))
+	}
+	if more := len(mistakes) - maxMistakes; more > 0 {
+		fmt.Fprintf(&b, "\n%d more are in the log.\n", more)
+	}
+	return b.String() + "\n**Next:** correct these, and push. `inhaul validate` finds them before a push does.\n"
 }
 
 func mistakesIn(err error) string {
@@ -317,11 +322,7 @@ func firstLine(err error) string {
 	if err == nil {
 		return ""
 	}
-	text := err.Error()
-	if user, ok := errors.AsType[*UserError](err); ok {
-		text = user.Message
-	}
-	first, _, _ := strings.Cut(text, "\n")
+	first, _, _ := strings.Cut(messageOf(err), "\n")
 	return first
 }
 

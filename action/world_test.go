@@ -37,6 +37,7 @@ const commit = "0123456789abcdef0123456789abcdef01234567"
 // authentication, a clock that only sleeping moves, and programs that pretend.
 type world struct {
 	*Action
+	t        *testing.T
 	env      map[string]string
 	files    fstest.MapFS
 	out      *strings.Builder
@@ -53,7 +54,7 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{
-		env: workflow(t), out: &strings.Builder{}, now: time.Date(2026, 11, 22, 23, 15, 2, 0, time.UTC),
+		t: t, env: workflow(t), out: &strings.Builder{}, now: time.Date(2026, 11, 22, 23, 15, 2, 0, time.UTC),
 		files: fstest.MapFS{
 			"inhaul.yaml": {Data: []byte("app: shop\nservices:\n  web:\n    type: web\n")},
 			"Dockerfile":  {Data: []byte("FROM scratch\n")},

@@ -36,6 +36,9 @@ type Ports struct {
 	Witness    Witness
 	Requests   Requests
 	Requesters Requesters
+	Previews   Previews
+	Records    PreviewReader
+	Namespaces Namespaces
 
 	// The ways out. Without any of them verdicts are logged and kept in the cluster
 	// only.
@@ -77,6 +80,7 @@ type Agent struct {
 	heads    map[head]bool        // whether a commit belongs to its pull request, as GitHub says
 	failing  map[Line]failure     // releases whose objects could not be written, by when that was first seen
 	watched  map[Line]bool        // lines whose turn is at their drift
+	razed    map[Line]bool        // lines whose turn is at taking their preview away
 	alarms   map[Line]*time.Timer // when to look at a line's drift again
 	policies map[Line]DriftPolicy // as of the last look at the Apps
 }
@@ -89,6 +93,9 @@ func New(ports Ports, config Config) *Agent {
 	if ports.Pulse == nil {
 		ports.Pulse = unmetered{}
 	}
+	if ports.Records == nil {
+		ports.Records = noPreviews{}
+	}
 	slots := map[Way]chan struct{}{}
 	for _, way := range ports.Ways() {
 		slots[way] = make(chan struct{}, reportsAtOnce)
@@ -96,7 +103,7 @@ func New(ports Ports, config Config) *Agent {
 	return &Agent{
 		Ports: ports, config: config, log: config.Logger, ways: ports.Ways(), slots: slots, greens: map[target]string{}, heads: map[head]bool{},
 		seen: map[string]time.Time{}, spurned: map[string]bool{}, failing: map[Line]failure{},
-		watched: map[Line]bool{}, alarms: map[Line]*time.Timer{}, due: make(chan Line), policies: map[Line]DriftPolicy{},
+		watched: map[Line]bool{}, razed: map[Line]bool{}, alarms: map[Line]*time.Timer{}, due: make(chan Line), policies: map[Line]DriftPolicy{},
 	}
 }
 
@@ -173,14 +180,18 @@ func (a *Agent) pollInterval(apps int) time.Duration {
 
 // overtaken reports whether what the line's turn is at has to make way. That is so
 // for a look at its drift as soon as a release is under way, and for a rollout
-// when a second one is, but for a running predeploy.
+// when a second one is, but for a running predeploy. All of it makes way for the
+// end of a preview.
 func (a *Agent) overtaken(line Line) bool {
 	a.mu.Lock()
-	allowed := 1
+	allowed, razed := 1, a.razed[line]
 	if a.watched[line] {
 		allowed = 0
 	}
 	a.mu.Unlock()
+	if p, found := a.Records.Preview(line); found && p.Phase == PreviewDestroying {
+		return !razed
+	}
 	open := 0
 	for _, r := range a.Reader.Releases(line) {
 		if r.Status.Phase == Predeploying {

@@ -9,10 +9,13 @@ type App struct {
 	Intents      string   // repository where its intents are published
 	Images       []string // repositories its images may come from
 	Signers      []Signer
-	Rules        []Rule // deny by default: one rule has to allow an intent
-	Environments []Environment
-	History      int // releases kept per environment
+	Rules        []Rule        // deny by default: one rule has to allow an intent
+	Environments []Environment // the declared ones, and those of Previews that are there; see With
+	History      int           // releases kept per environment
 	Status       AppStatus
+
+	PreviewPolicy *PreviewPolicy // nil: no preview of a pull request is made
+	Previews      []Preview      // every one that there is a record of
 }
 
 // Signer is one accepted way to sign an intent.
@@ -30,6 +33,10 @@ type Environment struct {
 	Domains    []string // patterns of host names that its services may have, "*.example.com"; empty: none
 	Routing    Routing
 	Drift      DriftPolicy // what is done when somebody else changes what a release has made
+
+	// Of a preview.
+	PullRequest int    // 0: it is none
+	Host        string // that its public services have; empty: none
 }
 
 // Routing is how the cluster lets traffic in to public services. The zero value
@@ -48,12 +55,12 @@ type Routing struct {
 // characters but "/".
 type Rule struct {
 	Name              string
-	Environments      []string
+	Environments      []string // names; "pr-*": every preview
 	RepositoryID      int64
 	RepositoryOwnerID int64    // 0: any
 	Refs              []string // patterns
 	Workflows         []string // patterns of workflow_ref; empty: any workflow of the repository
-	Events            []string // empty: push and workflow_dispatch
+	Events            []string // empty: push and workflow_dispatch, and of a preview pull_request
 	GitHubEnvironment string   // empty: any
 	AllowPullRequests bool     // lets pull-request events into production environments
 	AllowUnprotected  bool     // lets unprotected refs and ref patterns into production environments

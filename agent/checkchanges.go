@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/inhaul/inhaul/intent"
 	"github.com/inhaul/inhaul/spec"
 )
 
@@ -17,7 +16,7 @@ const maxChanges = 12
 // its image, its settings.
 func (r Release) changes(v view) string {
 	before := v.before(r)
-	if before == nil || r.Kind == intent.Destroy || len(r.App.Services) == 0 || len(before.App.Services) == 0 {
+	if before == nil || len(r.App.Services) == 0 || len(before.App.Services) == 0 {
 		return ""
 	}
 	var lines []string
@@ -45,7 +44,9 @@ func (r Release) changes(v view) string {
 func outermost(changes []spec.Change) []spec.Change {
 	var kept []spec.Change
 	for _, c := range changes {
-		within := func(outer spec.Change) bool { return outer.Kind == c.Kind && c.Kind != spec.Changed && strings.HasPrefix(c.Path, outer.Path+".") }
+		within := func(outer spec.Change) bool {
+			return outer.Kind == c.Kind && c.Kind != spec.Changed && strings.HasPrefix(c.Path, outer.Path+".")
+		}
 		if !slices.ContainsFunc(kept, within) {
 			kept = append(kept, c)
 		}

@@ -3,8 +3,6 @@ package agent
 import (
 	"fmt"
 	"strings"
-
-	"github.com/inhaul/inhaul/intent"
 )
 
 // text holds the details: what was said, how long it took, who asked and what let
@@ -13,9 +11,10 @@ import (
 func (r Release) text(v view) string {
 	var passages []passage
 	if cause := r.Status.Cause; cause != nil {
-		passages = append(passages, words("Cause: "+cause.where()+"\n\n"),
+		passages = append(passages,
 			folded(fmt.Sprintf("Last lines of %s, container %s", cause.Pod, cause.Container), cause.Log, true),
-			folded("Events of the cluster", strings.Join(cause.Events, "\n"), false))
+			folded("Events of the cluster", strings.Join(cause.Events, "\n"), false),
+			words("Cause: "+cause.where()+"\n\n"))
 	}
 	passages = append(passages,
 		folded("Last lines of the predeploy command, which ended well", r.Status.PredeployLog, false),
@@ -115,9 +114,12 @@ func (r Release) origin(v view) string {
 
 // closer are the commands to look at the release.
 func (r Release) closer() string {
-	lines := []string{fmt.Sprintf("kubectl -n %s describe release %s-%d", r.Namespace, r.Line.App, r.Number)}
-	if r.Kind != intent.Destroy {
-		lines = append(lines, fmt.Sprintf("kubectl -n %s get pods -l inhaul.dev/app=%s", r.Namespace, r.Line.App))
+	if r.Removed { // there is nothing to look at
+		return ""
+	}
+	lines := []string{
+		fmt.Sprintf("kubectl -n %s describe release %s-%d", r.Namespace, r.Line.App, r.Number),
+		fmt.Sprintf("kubectl -n %s get pods -l inhaul.dev/app=%s", r.Namespace, r.Line.App),
 	}
 	if c := r.Status.Cause; c != nil && c.Pod != "" && c.Container != "" {
 		lines = append(lines, fmt.Sprintf("kubectl -n %s logs %s -c %s", r.Namespace, c.Pod, c.Container))
@@ -128,7 +130,7 @@ func (r Release) closer() string {
 // undo is the way back; empty if there is none, or nothing to undo.
 func (r Release) undo(v view) string {
 	back := r.replaced(v.Releases)
-	if back == 0 || r.Kind == intent.Destroy {
+	if back == 0 {
 		return ""
 	}
 	return fmt.Sprintf("Undo: `inhaul rollback %s --environment %s --to %d`, or the workflow input `rollback-to: %d`\n\n", r.Line.App, r.Line.Environment, back, back)

@@ -3,8 +3,6 @@ package agent
 import (
 	"fmt"
 	"strings"
-
-	"github.com/inhaul/inhaul/intent"
 )
 
 // How much of what others say is shown, in characters. What is stored is longer.
@@ -52,7 +50,6 @@ func (r Release) news(v view) string {
 	if before := v.before(r); before != nil {
 		serves = fmt.Sprintf(" Release %d serves until then.", before.Number)
 	}
-	destroys := r.Kind == intent.Destroy
 	switch r.Status.Phase {
 	case Pending, "":
 		return which + " is admitted and waits its turn." + serves
@@ -62,19 +59,16 @@ func (r Release) news(v view) string {
 		if r.waits() {
 			return fmt.Sprintf("%s\n\nNothing to do: it goes on once the node is there, and is red if none comes within %s.%s", bold(clip(r.Status.Message, maxMessage)), took(nodePatience), serves)
 		}
-		if destroys {
-			return which + " takes everything of it away."
-		}
 		return which + " is rolling out." + serves
 	case Succeeded:
-		if destroys {
-			return which + " has taken everything of it away."
-		}
 		if !v.serves(r) && len(v.Releases) > 0 {
 			return which + " was live. A newer one has taken its place since."
 		}
 		return which + " is live" + v.at() + "."
 	case Superseded:
+		if r.Removed {
+			return r.removedSummary()
+		}
 		by := code(short(r.Status.SupersededBy))
 		if !r.Status.At(StepReady).IsZero() {
 			return "It was live, and " + by + " took its place before this could be said here. Nothing to do."

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-
-	"github.com/inhaul/inhaul/intent"
 )
 
 // maxHeadline is how much of a cause a title has, in characters: GitHub's list of
@@ -21,13 +19,8 @@ func (r Release) title(v view) string {
 	case Predeploying:
 		parts = append(parts, r.meanwhile(v))
 	case Applying, RollingOut:
-		if r.Kind != intent.Destroy {
-			parts = append(parts, r.progress())
-		}
+		parts = append(parts, r.progress())
 	case Succeeded:
-		if r.Kind == intent.Destroy {
-			break
-		}
 		if r.Reason == ReasonRollback {
 			parts = append(parts, "live in "+r.liveIn())
 		} else {
@@ -44,24 +37,18 @@ func (r Release) title(v view) string {
 
 // state is the first word of the title, and what belongs to it.
 func (r Release) state(v view) string {
-	destroys := r.Kind == intent.Destroy
 	switch r.Status.Phase {
 	case Pending, "":
 		return "Queued"
 	case Predeploying:
 		return "Running the predeploy command"
 	case Applying, RollingOut:
-		switch {
-		case destroys:
-			return "Taking " + r.Line.Environment + " away"
-		case r.waits():
+		if r.waits() {
 			return "Waiting for a node"
 		}
 		return "Rolling out"
 	case Succeeded:
 		switch {
-		case destroys:
-			return "Gone: " + r.Line.Environment + " was taken away"
 		case r.Reason == ReasonRollback && r.Restore != 0:
 			return fmt.Sprintf("Rolled back to release %d", r.Restore)
 		case r.Reason == ReasonRollback:
@@ -86,7 +73,7 @@ func (r Release) liveIn() string {
 // headline is the cause without what its details say.
 func (c Cause) headline() string {
 	message := c.Message
-	for _, detail := range []string{" (not ready within", "; "} {
+	for _, detail := range []string{" (not ready within", "; ", ": kubectl "} {
 		message, _, _ = strings.Cut(message, detail)
 	}
 	return clip(oneLine(message), maxHeadline)

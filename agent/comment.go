@@ -15,13 +15,20 @@ func (a *Agent) uncommented(app App, to target) []int {
 			numbers = append(numbers, r.Source.PullRequest)
 		}
 	})
+	for _, p := range app.Previews {
+		for _, d := range p.Destroys {
+			if d.target(p, WayComment) == to && d.due(p, WayComment, a.now()) && !slices.Contains(numbers, d.Source.PullRequest) {
+				numbers = append(numbers, d.Source.PullRequest)
+			}
+		}
+	}
 	return numbers
 }
 
 // eachRelease calls see with every kept release of app.
 func (a *Agent) eachRelease(app App, see func(Release, view)) {
 	for _, environment := range app.Environments {
-		v := a.view(environment, a.Reader.Releases(Line{App: app.Name, Environment: environment.Name}))
+		v := a.view(environment, a.reportable(Line{App: app.Name, Environment: environment.Name}))
 		for _, r := range v.Releases {
 			see(r, v)
 		}
@@ -52,6 +59,11 @@ func (a *Agent) comment(app App, repository string, number int, headOf func(Rele
 		}
 		rows = append(rows, row)
 	})
+	for _, p := range app.Previews {
+		if row, told := p.standing(repository, number); told {
+			c.ID, rows = max(c.ID, p.Comment), append(rows, row)
+		}
+	}
 	c.Body = commentBody(app.Name, rows)
 	return c
 }
@@ -63,7 +75,7 @@ func (a *Agent) showComment(ctx context.Context, m *message) (int64, error) {
 	if !found {
 		return 0, fmt.Errorf("there is no App %q", m.line.App)
 	}
-	c := a.comment(app, m.repository, m.release.Source.PullRequest, func(r Release) string {
+	c := a.comment(app, m.repository, m.pullRequest(), func(r Release) string {
 		a.mu.Lock()
 		defer a.mu.Unlock()
 		if h := r.message(WayComment, view{}).claims(); r.Status.ReportedOn == "" && a.heads[h] {
@@ -92,11 +104,13 @@ func (a *Agent) reportComment(ctx context.Context, app App, to target, number in
 			news = append(news, r)
 		}
 	})
-	if len(news) == 0 {
+	gone, m := endedFor(app, to, number)
+	if len(news) > 0 {
+		newest := slices.MaxFunc(news, func(x, y Release) int { return x.IssuedAt.Compare(y.IssuedAt) })
+		m = newest.message(WayComment, view{})
+	} else if m == nil {
 		return nil
 	}
-	newest := slices.MaxFunc(news, func(x, y Release) int { return x.IssuedAt.Compare(y.IssuedAt) })
-	m := newest.message(WayComment, view{})
 	id, shown, err := a.show(ctx, m)
 	if err != nil {
 		return fmt.Errorf("commenting on pull request %d: %w", number, err)
@@ -105,6 +119,11 @@ func (a *Agent) reportComment(ctx context.Context, app App, to target, number in
 		reported := r.shows(WayComment)
 		reported.ID = id
 		if err := a.recordReport(ctx, r, reported, shown); err != nil {
+			return err
+		}
+	}
+	for _, p := range gone {
+		if err := a.recordEnd(ctx, p, m, shown, id); err != nil {
 			return err
 		}
 	}

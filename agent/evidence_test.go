@@ -119,7 +119,7 @@ func TestWaitingForANodeIsSaidAndEnds(t *testing.T) {
 					if r := w.releases[0]; r.Status.Phase != RollingOut || !strings.Contains(r.Status.Message, "web waits for a node that the autoscaler adds: Pod should schedule on") {
 						t.Errorf("got %s, %q; want it said what is waited for", r.Status.Phase, r.Status.Message)
 					}
-					if c := w.checks[w.releases[0].Intent]; c.Status != InProgress || !strings.HasPrefix(c.Title, "Waiting for a node · ") || !strings.Contains(c.Summary, "Pod should schedule on") {
+					if c := w.checks[w.releases[0].Intent]; c.Status != InProgress || c.Title != "Waiting for a node · 0 of 1 service ready" || !strings.Contains(c.Summary, "Pod should schedule on") {
 						t.Errorf("got check %+v, want it said there, too", c)
 					}
 				}

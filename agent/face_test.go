@@ -165,6 +165,21 @@ func checkStories(t *testing.T) map[string]Check {
 	of("failed-rejected", RolledBack, refusedAs(&Rejected{
 		Object: Object{Kind: "Ingress", Name: "storefront-web"}, Message: `spec.rules[0].host: Invalid value: "shop_.example": a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters`,
 	}))
+	of("was-live-in-a-preview-that-is-gone", Superseded, live, preview, func(r *Release) {
+		r.Removed, r.Status.Message = true, "Was live, until its preview was removed"
+	})
+	for name, change := range map[string]func(*end){
+		"preview-being-removed": func(e *end) { e.destroy.DoneAt = time.Time{} },
+		"preview-removed":       func(*end) {},
+		"preview-not-going-away": func(e *end) {
+			e.destroy.DoneAt, e.preview.Message = time.Time{}, "its namespace holds on to: Service web: finalizer service.kubernetes.io/load-balancer-cleanup"
+		},
+		"preview-that-never-was": func(e *end) { e.destroy.Nothing = true },
+	} {
+		e := ending()
+		change(&e)
+		all[name] = e.check(view{})
+	}
 	signature := denied()
 	signature.Rule, signature.Message = "signature", `the intent is not signed by anyone whom the App trusts: got key ID "sha256:3d1f…", want one of 1 signers`
 	freeze := denied()

@@ -203,3 +203,12 @@ func overtaken() Refusal {
 	r.Message = "run number 2 of the workflow, and number 3 is admitted already"
 	return r
 }
+
+// ending is a preview that was taken away.
+func ending() end {
+	r := told(Pending, preview)
+	return end{
+		preview: Preview{Line: r.Line, Namespace: r.Namespace, Repository: r.Source.Repository},
+		destroy: Destroy{Intent: r.Intent, Source: r.Source, Rule: r.Rule, Evidence: r.Evidence, At: noon(), DoneAt: after(12 * time.Second)},
+	}
+}

@@ -22,6 +22,8 @@ func (m *message) claims() head {
 	h := head{repository: m.repository}
 	if r := m.release; r != nil {
 		h.pullRequest, h.commit = r.Source.PullRequest, r.Source.HeadCommit
+	} else if e := m.end; e != nil {
+		h.pullRequest, h.commit = e.destroy.Source.PullRequest, e.destroy.Source.HeadCommit
 	} else if r := m.refusal; r != nil {
 		h.pullRequest, h.commit = r.PullRequest, r.HeadCommit
 	}

@@ -38,6 +38,9 @@ func (a *Agent) watchApp(ctx context.Context, name string) error {
 		return nil // deleted: its releases stay, nothing new is admitted
 	}
 	a.remind(app)
+	if err := a.forgetPreviews(ctx, app); err != nil {
+		a.log.Warn("an old record of a preview stays", "name", app.Name, "error", err)
+	}
 	policy, err := CompilePolicy(app)
 	if err != nil {
 		return a.problem(ctx, app, err)
@@ -106,6 +109,11 @@ func (a *Agent) news(app App, notices []Notice, now time.Time) []Notice {
 	for _, r := range app.Status.Refusals {
 		known[prefix(r.Intent)] = true
 		known[r.Tag] = true
+	}
+	for _, p := range app.Previews {
+		for _, d := range p.Decided {
+			known[prefix(d.Intent)] = true
+		}
 	}
 	oldest := now.Add(-intent.MaxValidity - intent.MaxClockSkew) // what is older has expired
 	fresh := slices.DeleteFunc(slices.Clone(notices), func(n Notice) bool {
@@ -266,6 +274,17 @@ func (a *Agent) decide(ctx context.Context, policy Policy, v intent.Verified, re
 		refusal.SupersededBy = d.By
 		return a.refuse(ctx, refusal, p.IssuedAt)
 	}
+	if grant.Environment.PullRequest != 0 {
+		if p.Kind == intent.Destroy {
+			return a.destroyPreview(ctx, grant, v, refusal)
+		}
+		if waits, denied := app.openable(grant.Environment, p.Source); denied != nil {
+			refusal.Rule, refusal.Message = denied.Rule, denied.Error()
+			return a.refuse(ctx, refusal, time.Time{})
+		} else if waits {
+			return nil // still news at the next look
+		}
+	}
 	for _, old := range releases {
 		if old.Number != d.Restore {
 			continue
@@ -278,6 +297,14 @@ func (a *Agent) decide(ctx context.Context, policy Policy, v intent.Verified, re
 	err = a.admit(ctx, grant, d, past, v, releases, refusal.At, verified)
 	if rejected := (*Rejected)(nil); errors.As(err, &rejected) { // however often it is asked
 		refusal.Rule, refusal.Message = "format", "the cluster cannot store the release: "+rejected.Message
+		if rejected.Object.Kind == "Namespace" {
+			refusal.Rule, refusal.Message = "policy: namespace", rejected.Message
+		}
+		if grant.Environment.PullRequest != 0 && len(releases) == 0 {
+			if err := a.abandonPreview(ctx, refusal.Line); err != nil {
+				return err
+			}
+		}
 		return a.refuse(ctx, refusal, time.Time{})
 	}
 	return err
@@ -287,93 +314,6 @@ func (a *Agent) decide(ctx context.Context, policy Policy, v intent.Verified, re
 // nothing is ever written to a stranger's commit.
 func (p Policy) mayReport(s intent.Source) bool {
 	return slices.ContainsFunc(p.rules, func(r compiledRule) bool { return r.RepositoryID == s.RepositoryID })
-}
-
-// history is what the line remembers: the App's marks, made whole by the
-// releases in case the agent died between writing one and the other.
-func history(app App, line Line, releases []Release) History {
-	h := History{Marks: LineMarks{Environment: line.Environment}, Refused: map[string]bool{}}
-	for _, marks := range app.Status.Lines {
-		if marks.Environment == line.Environment {
-			h.Marks = marks
-		}
-	}
-	for _, r := range app.Status.Refusals {
-		h.Refused[r.Intent] = true
-	}
-	for _, r := range releases {
-		commit := r.deployed(releases)
-		h.Marks = h.Marks.advance(r.Source, r.IssuedAt, r.Number, r.Reason == ReasonRollback, commit)
-		h.Admissions = append(h.Admissions, r.admission(commit))
-	}
-	return h
-}
-
-// admission is r, which runs the code of commit, as ordering compares it.
-func (r Release) admission(commit string) Admission {
-	return Admission{
-		Number: r.Number, Digest: r.Intent, TokenID: r.Evidence.TokenID, Commit: commit, Image: r.Image,
-		RunID: r.Source.RunID, Attempt: r.Source.RunAttempt, Reason: r.Reason, Restore: r.Restore,
-		Good: r.Status.Phase == Succeeded, Left: r.Status.Phase == Failed, UnderWay: !r.Status.Phase.Terminal(), VerdictAt: r.Status.At(StepVerdict),
-	}
-}
-
-// admit makes a release durable, then the marks. If the agent dies in between,
-// history finds the release and the marks follow with the next admission.
-func (a *Agent) admit(ctx context.Context, grant Grant, d Decision, h History, v intent.Verified, releases []Release, noticed, verified time.Time) error {
-	p := v.Statement().Predicate
-	r := Release{
-		Line:      Line{App: p.App, Environment: p.Environment},
-		Namespace: grant.Environment.Namespace, Number: h.Marks.LastNumber + 1,
-		Intent: v.Digest(), Kind: p.Kind, Reason: reasonOf(d), Note: d.Message, Rule: grant.Rule,
-		Image: v.Statement().Image(), Source: p.Source, IssuedAt: p.IssuedAt, Evidence: v.Evidence(),
-	}
-	if p.Spec != nil {
-		r.App, r.Config = *p.Spec, p.Config
-	}
-	for _, old := range releases {
-		if d.Restore != 0 && old.Number == d.Restore {
-			r.bringBack(old, releases)
-		}
-	}
-	r.Status.Phase = Pending
-	r.Status.Reach(StepNoticed, noticed)
-	r.Status.Reach(StepVerified, verified)
-	r.Status.Reach(StepAdmitted, a.now())
-	if _, err := a.Releases.CreateRelease(ctx, r); err != nil {
-		return fmt.Errorf("creating release %d of %s: %w", r.Number, r.Line, err)
-	}
-	a.Meter.Moved(r, Status{})
-	a.log.Info("release admitted", "environment", r.Line.Environment, "name", r.Line.App, "release", r.Number,
-		"commit", r.Source.Commit, "image", r.Image, "reason", r.Reason)
-	marks := h.Marks.Advance(v, r.Number, d.Outcome, r.deployed(releases))
-	return a.Apps.UpdateApp(ctx, p.App, func(s *AppStatus) { s.remember(marks) })
-}
-
-func reasonOf(d Decision) Reason {
-	switch {
-	case d.Forced:
-		return ReasonForced
-	case d.Outcome == OutcomeRollback && !d.Unproven:
-		return ReasonRollback
-	case d.Outcome == OutcomeRollback, d.Outcome == OutcomeRedeploy:
-		return ReasonRedeploy
-	}
-	return ReasonNewest
-}
-
-// remember puts marks in the place of the line's older ones.
-func (s *AppStatus) remember(marks LineMarks) {
-	i := slices.IndexFunc(s.Lines, func(m LineMarks) bool { return m.Environment == marks.Environment })
-	if i < 0 {
-		s.Lines = append(s.Lines, marks)
-		return
-	}
-	// Written by others since marks were read:
-	marks.ForgottenBefore, marks.Current = later(marks.ForgottenBefore, s.Lines[i].ForgottenBefore), s.Lines[i].Current
-	if marks.LastNumber >= s.Lines[i].LastNumber {
-		s.Lines[i] = marks
-	}
 }
 
 // String is "app/environment".

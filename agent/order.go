@@ -64,6 +64,8 @@ type History struct {
 	Marks      LineMarks
 	Admissions []Admission
 	Refused    map[string]bool // digests refused before
+	Decided    map[string]bool // digests admitted before, of which no admission tells
+	Closed     bool            // a preview's: a destroy was the last that was admitted
 }
 
 // Order decides where a verified intent stands in its line. It is pure, and it
@@ -123,7 +125,7 @@ func (h History) good(run int64) bool {
 // repeated is rules 1 and 2.
 func (h History) repeated(v intent.Verified) (Decision, bool) {
 	source := v.Statement().Predicate.Source
-	if h.Refused[v.Digest()] {
+	if h.Refused[v.Digest()] || h.Decided[v.Digest()] {
 		return Decision{Outcome: OutcomeKnown}, true
 	}
 	for _, a := range h.Admissions {
@@ -174,6 +176,10 @@ func (h History) late(p intent.Predicate) Decision {
 
 func (h History) superseded(rule, message string) Decision {
 	d := Decision{Outcome: OutcomeSuperseded, Rule: rule, Message: message}
+	if h.Closed {
+		d.Rule, d.Message = "order: closed", closedMessage(message)
+		return d
+	}
 	if n := len(h.Admissions); n > 0 {
 		d.By = h.Admissions[n-1].Commit
 	}

@@ -67,6 +67,11 @@ func CompilePolicy(app App) (Policy, error) {
 	if err != nil {
 		return Policy{}, err
 	}
+	if app.PreviewPolicy != nil {
+		if err := app.PreviewPolicy.check(app); err != nil {
+			return Policy{}, err
+		}
+	}
 	p := Policy{app: app, domains: domains}
 	for i, rule := range app.Rules {
 		if rule.Name == "" {
@@ -74,9 +79,6 @@ func CompilePolicy(app App) (Policy, error) {
 		}
 		if rule.RepositoryID == 0 {
 			return Policy{}, fmt.Errorf("rule %q: repositoryID is missing: a name alone can be registered anew by somebody else", rule.Name)
-		}
-		if len(rule.Events) == 0 {
-			rule.Events = defaultEvents()
 		}
 		c := compiledRule{Rule: rule}
 		if c.refs, err = compilePatterns(rule.Refs); err != nil {
@@ -115,11 +117,10 @@ func compilePatterns(patterns []string) ([]*regexp.Regexp, error) {
 func (p Policy) Judge(v intent.Verified) (Grant, error) {
 	s := v.Statement()
 	want := s.Predicate
-	i := slices.IndexFunc(p.app.Environments, func(e Environment) bool { return e.Name == want.Environment })
-	if i < 0 {
-		return Grant{}, &Denied{Rule: "policy: environment", Field: "environment", Got: want.Environment, Want: "one of the App's environments"}
+	environment, denied := p.environment(want)
+	if denied != nil {
+		return Grant{}, denied
 	}
-	environment := p.app.Environments[i]
 	if denied := p.judgeImage(s.Image()); denied != nil {
 		return Grant{}, denied
 	}
@@ -171,17 +172,20 @@ type step struct {
 // steps are a rule's conditions in the order in which they are told.
 func (r compiledRule) steps(v intent.Verified, environment Environment) []step {
 	p, claims := v.Statement().Predicate, v.Evidence().Claims
-	source := p.Source
+	source, events := open(p.Source, environment, p.Kind), r.eventsIn(environment)
 	steps := []step{
-		{"environment", slices.Contains(r.Environments, p.Environment), p.Environment, list(r.Environments)},
+		{"environment", r.names(environment), p.Environment, list(r.Environments)},
 		{"repository ID", source.RepositoryID == r.RepositoryID, strconv.FormatInt(source.RepositoryID, 10) + " (" + source.Repository + ")", strconv.FormatInt(r.RepositoryID, 10)},
 		{"repository owner ID", r.RepositoryOwnerID == 0 || source.RepositoryOwnerID == r.RepositoryOwnerID, strconv.FormatInt(source.RepositoryOwnerID, 10), strconv.FormatInt(r.RepositoryOwnerID, 10)},
-		{"event", slices.Contains(r.Events, source.Event), source.Event, list(r.Events)},
+		{"event", slices.Contains(events, source.Event), source.Event, list(events)},
 		{"ref", matches(r.refs, source.Ref), source.Ref, list(r.Refs)},
 		{"workflow", len(r.workflows) == 0 || matches(r.workflows, source.WorkflowRef), source.WorkflowRef, list(r.Workflows)},
 		{"GitHub environment", r.GitHubEnvironment == "" || claims["environment"] == r.GitHubEnvironment, claims["environment"], strconv.Quote(r.GitHubEnvironment)},
 		{"kind", p.Kind != intent.Rollback || r.AllowRollback, string(p.Kind), "allowRollback: true on the rule"},
-		{"kind", p.Kind != intent.Destroy, string(p.Kind), "deploy or rollback: this agent destroys nothing"},
+		{"kind", p.Kind != intent.Destroy || environment.PullRequest != 0, string(p.Kind), "deploy or rollback: previews alone are destroyed"},
+	}
+	if environment.PullRequest != 0 {
+		steps = append(steps, previewSteps(source, environment)...)
 	}
 	if environment.Production {
 		steps = append(steps,

@@ -107,7 +107,7 @@ func TestPolicyDenies(t *testing.T) {
 		{"a host name of another environment", func(a *App) { a.Environments[1].Domains = []string{"*"} }, hosts("shop.example.com"), "policy: domains", "", "shop.example.com"},
 		{"a host name of a private service, which no file can ask for", nil, func(p *intent.Predicate) { hosts("shop.example.com")(p); p.Spec.Services[0].Private = true }, "policy: domains", "", "shop.example.com"},
 		{"a foreign repository, before its host names", nil, func(p *intent.Predicate) { hosts("shop.example.com")(p); p.Source.RepositoryID = 4321 }, "policy: repository ID", "main to production", "4321"},
-		{"a destroy", nil, func(p *intent.Predicate) { p.Kind, p.Spec = intent.Destroy, nil }, "policy: kind", "main to production", "destroys nothing"},
+		{"a destroy", nil, func(p *intent.Predicate) { p.Kind, p.Spec = intent.Destroy, nil }, "policy: kind", "main to production", "previews alone are destroyed"},
 		{"a pull request in production, although the rule names the event", rule(func(r *Rule) { r.Events = []string{"pull_request"} }), event("pull_request"), "policy: event", "main to production", "no pull-request event in a production environment"},
 		{"a pull request of the target's context in production", rule(func(r *Rule) { r.Events = []string{"pull_request_target"} }), event("pull_request_target"), "policy: event", "main to production", "no pull-request event"},
 		{"a pattern of refs in production", rule(func(r *Rule) { r.Refs = []string{"refs/heads/*"} }), nil, "policy: ref", "main to production", "a protected ref, named without a pattern"},

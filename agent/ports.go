@@ -59,8 +59,9 @@ type Keys interface {
 // Releases is the log of releases, kept in the cluster.
 type Releases interface {
 	// CreateRelease makes r durable; ErrExists if its number is taken. The
-	// namespace of the environment exists afterwards. A *Rejected error says that
-	// the API server will never store it.
+	// namespace of the environment exists afterwards, that of a preview with its
+	// quota and limits. A *Rejected error says that the API server will never store
+	// it, or that the namespace of the preview is somebody else's.
 	CreateRelease(ctx context.Context, r Release) (Release, error)
 	// UpdateRelease makes r.Status durable; ErrConflict if r.Version is old.
 	UpdateRelease(ctx context.Context, r Release) (Release, error)
@@ -101,6 +102,31 @@ type Apps interface {
 	// UpdateApp changes the status of the named App: change gets the newest
 	// state and is called again after a conflict.
 	UpdateApp(ctx context.Context, name string, change func(*AppStatus)) error
+}
+
+// Previews is the log of previews, kept in the agent's own namespace.
+type Previews interface {
+	// KeepPreview makes what change makes of the record of line durable, and returns
+	// it: change gets the newest state, of which there may be nothing but the line, and
+	// is called again after a conflict. If change fails nothing is written.
+	KeepPreview(ctx context.Context, line Line, change func(*Preview) error) (Preview, error)
+	// ForgetPreview deletes the record; ErrConflict if p.Version is old.
+	ForgetPreview(ctx context.Context, p Preview) error
+}
+
+// PreviewReader reads the log of previews from the agent's cache, whether there is an
+// App of that name or not.
+type PreviewReader interface {
+	// Preview returns the record of line; false if there is none.
+	Preview(line Line) (Preview, bool)
+}
+
+// Namespaces are where previews are. CreateRelease makes them.
+type Namespaces interface {
+	// DeleteNamespace asks for the end of p's namespace, unless it is ending already,
+	// and returns what it waits for, in words for people: empty if there is none that
+	// was made for p. Another's namespace of that name is left alone.
+	DeleteNamespace(ctx context.Context, p Preview) (left string, err error)
 }
 
 // Planner knows what a release will make.

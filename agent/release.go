@@ -63,6 +63,8 @@ type Release struct {
 	IssuedAt time.Time
 	Evidence intent.Evidence
 
+	Removed bool // its own record went with the namespace of its preview, which has this
+
 	Status  Status
 	Version string // opaque; for optimistic concurrency
 }

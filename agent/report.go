@@ -45,7 +45,10 @@ func (r Refusal) target(way Way) target { return target{r.Line.App, r.Repository
 // wakeReports gives every target of the line that is out of step a turn. What is
 // being turned green for a commit which no longer serves is interrupted.
 func (a *Agent) wakeReports(line Line) {
-	releases := a.Reader.Releases(line)
+	if p, found := a.Records.Preview(line); found {
+		a.wakePreviewReports(p)
+	}
+	releases := a.reportable(line)
 	for _, r := range releases {
 		for _, way := range a.ways {
 			if now := r.late(way, releases); now.due(way, a.now()) {
@@ -65,8 +68,13 @@ func (a *Agent) remind(app App) {
 				a.reports.remind(r.target(way))
 			}
 		}
+		for _, p := range app.Previews {
+			for _, to := range p.targets(way, a.now()) {
+				a.reports.remind(to)
+			}
+		}
 		for _, environment := range app.Environments {
-			releases := a.Reader.Releases(Line{App: app.Name, Environment: environment.Name})
+			releases := a.reportable(Line{App: app.Name, Environment: environment.Name})
 			for _, r := range releases {
 				if r.late(way, releases).due(way, a.now()) {
 					a.reports.remind(r.target(way))
@@ -136,7 +144,7 @@ func (a *Agent) queues(app App, to target) [][]telling {
 	}
 	for _, environment := range app.Environments {
 		var line []telling
-		releases := a.Reader.Releases(Line{App: to.app, Environment: environment.Name})
+		releases := a.reportable(Line{App: to.app, Environment: environment.Name})
 		for _, r := range releases {
 			if r.target(to.way) == to && r.late(to.way, releases).due(to.way, a.now()) {
 				line = append(line, func(ctx context.Context) error { return a.reportRelease(ctx, r, to.way, environment) })
@@ -149,6 +157,9 @@ func (a *Agent) queues(app App, to target) [][]telling {
 		for _, do := range line {
 			queues = append(queues, []telling{do})
 		}
+	}
+	for _, p := range app.Previews {
+		queues = append(queues, a.previewQueues(p, to)...)
 	}
 	for _, r := range app.Status.Refusals {
 		if r.target(to.way) == to && r.Unreported(to.way) {
@@ -219,6 +230,9 @@ func (a *Agent) reportRelease(ctx context.Context, r Release, way Way, environme
 // recordReport makes durable what a way shows of r, or would if it could be shown.
 func (a *Agent) recordReport(ctx context.Context, r Release, reported Reported, shown bool) error {
 	on := r.Status.ReportedOn
+	if r.Removed {
+		return a.recordRemains(ctx, r, reported)
+	}
 	// Whatever happened to the release meanwhile, this much is reported.
 	for {
 		was := r.Status

@@ -21,6 +21,9 @@ const (
 // appears, except while a predeploy runs.
 func (a *Agent) reconcile(ctx context.Context, line Line) error {
 	for {
+		if p, found := a.Records.Preview(line); found && p.Phase == PreviewDestroying {
+			return a.takeDown(ctx, p)
+		}
 		releases := a.Reader.Releases(line)
 		if len(releases) == 0 {
 			return nil

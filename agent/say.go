@@ -22,6 +22,7 @@ type message struct {
 	view    view
 	release *Release
 	refusal *Refusal
+	end     *end
 }
 
 func (r Release) message(way Way, v view) *message {
@@ -37,15 +38,34 @@ func (r Refusal) message(way Way, v view) *message {
 	}
 }
 
+// pullRequest is that which m is about, as its intent says; 0 for none.
+func (m *message) pullRequest() int {
+	switch {
+	case m.release != nil:
+		return m.release.Source.PullRequest
+	case m.end != nil:
+		return m.end.destroy.Source.PullRequest
+	}
+	return m.refusal.PullRequest
+}
+
+// commented reports whether the comment on the pull request tells of what m is about.
+func (m *message) commented() bool {
+	return m.release != nil && !m.release.Removed || m.end != nil && !m.end.destroy.Nothing
+}
+
 // on is the commit that m is shown on.
 func (m *message) on() string { return orElse(m.head, m.commit) }
 
 // check is m as a check run on its commit.
 func (m *message) check() Check {
 	var check Check
-	if m.release != nil {
+	switch {
+	case m.release != nil:
 		check = m.release.check(m.view)
-	} else {
+	case m.end != nil:
+		check = m.end.check(m.view)
+	default:
 		check = m.refusal.check(m.view)
 	}
 	check.ID, check.Commit = m.id, m.on()
@@ -55,9 +75,12 @@ func (m *message) check() Check {
 // status is m as a commit status on its commit.
 func (m *message) status() CommitStatus {
 	var status CommitStatus
-	if m.release != nil {
+	switch {
+	case m.release != nil:
 		status = m.release.commitStatus(m.view)
-	} else {
+	case m.end != nil:
+		status = m.end.commitStatus(m.view)
+	default:
 		status = m.refusal.commitStatus(m.view)
 	}
 	status.Commit = m.on()
@@ -132,11 +155,11 @@ func (a *Agent) publish(ctx context.Context, m *message) (int64, error) {
 	}
 	if r := m.release; r != nil {
 		receipt.Marker = r.marker(m.view)
-		if r.Source.PullRequest != 0 {
-			claimed := func(r Release) string { return r.Source.HeadCommit }
-			comment := a.comment(app, r.Source.Repository, r.Source.PullRequest, claimed)
-			receipt.Comment = &comment
-		}
+	}
+	if number := m.pullRequest(); number != 0 && m.commented() {
+		claimed := func(r Release) string { return r.Source.HeadCommit }
+		comment := a.comment(app, m.repository, number, claimed)
+		receipt.Comment = &comment
 	}
 	for number := m.id + 1; ; number++ {
 		receipt.Number = int(number)

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"strings"
 	"time"
-
-	"github.com/inhaul/inhaul/intent"
 )
 
 // Standing is how one environment of an app stands, as a row of the comment on a
@@ -112,7 +110,7 @@ func (s Standing) expiry() string {
 // it expires is for the caller to say.
 func (r Release) standing(v view, check string) Standing {
 	s := Standing{
-		Environment: r.Line.Environment, URL: v.Environment.URL, Phase: r.Status.Phase, Destroyed: r.Kind == intent.Destroy,
+		Environment: r.Line.Environment, URL: v.Environment.URL, Phase: r.Status.Phase,
 		Commit: r.deployed(v.Releases), Check: orElse(check, v.run(r.Source.Repository, r.Source.RunID, r.Source.RunAttempt)),
 	}
 	if r.Status.Cause != nil && r.Status.Phase != Superseded {

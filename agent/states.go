@@ -2,8 +2,6 @@ package agent
 
 import (
 	"regexp"
-
-	"github.com/inhaul/inhaul/intent"
 )
 
 // maxDescription is what the descriptions of a deployment's status and of a commit
@@ -39,7 +37,7 @@ func (r Release) deploymentState(v view) DeploymentState {
 		return DeploymentInactive
 	case Succeeded:
 	}
-	if r.Kind == intent.Destroy || !v.serves(r) {
+	if !v.serves(r) {
 		return DeploymentInactive
 	}
 	return DeploymentSuccess

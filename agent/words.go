@@ -10,7 +10,7 @@ import (
 const (
 	day = 24 * time.Hour
 
-	tenSeconds = 10 * time.Second // below, a tenth of a second tells
+	precise = 10 * time.Second // below, a tenth of a second tells
 )
 
 // took is how long something took, as people say it: "54 ms", "1.2 s", "14 s",
@@ -19,7 +19,7 @@ func took(d time.Duration) string {
 	switch d = max(d, 0); {
 	case d < time.Second:
 		d = d.Round(time.Millisecond)
-	case d < tenSeconds:
+	case d < precise:
 		d = d.Round(time.Second / 10)
 	case d < time.Hour:
 		d = d.Round(time.Second)

@@ -46,6 +46,7 @@ type world struct {
 	desk      desk
 	hub       hub
 	meter     Meter // of every agent; nil: nobody counts
+	pulse     Pulse // of every agent; nil: nobody watches
 
 	pruned []Object
 	// What strangers and the agent have done to what serves; see driftworld_test.go.
@@ -62,6 +63,9 @@ type world struct {
 	onShow  func(Check) error
 	onAsk   func(Question) Evidence
 
+	previews []Preview
+	spaces   map[string]*space // namespaces of previews, by name
+
 	questions []Question
 	silent    bool                               // the API server does not tell whether a Job is there
 	onList    func(context.Context) error        // instead of the registry's answer
@@ -75,6 +79,7 @@ func newWorld(tb testing.TB) *world {
 	return &world{
 		app: testApp(tb), envelopes: map[string][]byte{}, live: map[string]string{}, broken: map[string]bool{},
 		refused: map[string]*Rejected{}, tasks: map[string]task{}, jobs: map[int]*job{}, checks: map[string]Check{}, accepted: map[Object]string{}, changed: make(chan Line, 1000), hub: newHub(),
+		spaces: map[string]*space{},
 	}
 }
 
@@ -133,11 +138,20 @@ func (w *world) Apps() []App {
 		return w.others
 	}
 	app.Status.Lines, app.Status.Refusals = slices.Clone(app.Status.Lines), slices.Clone(app.Status.Refusals)
-	return append([]App{app}, w.others...)
+	return append([]App{app.With(w.previews)}, w.others...)
 }
 
 func (w *world) UpdateApp(ctx context.Context, _ string, change func(*AppStatus)) error {
-	return w.call(ctx, func() error { change(&w.app.Status); return nil })
+	return w.call(ctx, func() error {
+		app := w.app.With(w.previews)
+		app.Status.Refusals = slices.Clone(app.Status.Refusals)
+		change(&app.Status)
+		for _, p := range app.Part(&app.Status) {
+			w.keepPreview(p)
+		}
+		w.app.Status = app.Status
+		return nil
+	})
 }
 
 func (w *world) CreateRelease(ctx context.Context, r Release) (Release, error) {
@@ -149,6 +163,9 @@ func (w *world) CreateRelease(ctx context.Context, r Release) (Release, error) {
 		}
 		if slices.ContainsFunc(w.releases, func(old Release) bool { return old.Number == r.Number && old.Line == r.Line }) {
 			return ErrExists
+		}
+		if err := w.settleIn(r); err != nil {
+			return err
 		}
 		return w.write(&r)
 	})
@@ -257,7 +274,7 @@ func (w *world) Prune(ctx context.Context, _ Release, gone, _ []Object) ([]Objec
 
 func (w *world) Trim(ctx context.Context, r Release) error {
 	return w.call(ctx, func() error {
-		w.releases = slices.DeleteFunc(w.releases, func(old Release) bool { return old.Number == r.Number })
+		w.releases = slices.DeleteFunc(w.releases, func(old Release) bool { return old.Number == r.Number && old.Line == r.Line })
 		return nil
 	})
 }
@@ -343,9 +360,9 @@ func (w *world) runUntil(end time.Time, meanwhile func()) {
 	w.mu.Lock()
 	w.die = cancel
 	w.mu.Unlock()
-	ports := Ports{Registry: w, Keys: w, Apps: w, Releases: w, Reader: w, Planner: w, Cluster: w, Predeploys: w, Cleaner: w, Drifts: w, Witness: w, Requests: w, Requesters: w}
+	ports := Ports{Registry: w, Keys: w, Apps: w, Releases: w, Reader: w, Planner: w, Cluster: w, Predeploys: w, Cleaner: w, Drifts: w, Witness: w, Requests: w, Requesters: w, Previews: w, Records: w, Namespaces: w}
 	w.connect(&ports)
-	ports.Meter = w.meter
+	ports.Meter, ports.Pulse = w.meter, w.pulse
 	a := New(ports, Config{PollInterval: 10 * time.Second, Logger: slog.New(slog.DiscardHandler), Now: w.now})
 	if meanwhile != nil {
 		go meanwhile()

@@ -70,6 +70,8 @@ type failure struct {
 	// symptom reports whether an object, not of the good version, shows it.
 	symptom func(*unstructured.Unstructured) bool
 
+	conclusion agent.Conclusion // of the check; empty: failure
+
 	container string // that the check names; empty: there is none
 	exitCode  int    // that the check names; 0: there is none
 	log       string // what the log in the check has; empty: there is none
@@ -203,13 +205,13 @@ func (x *trial) prepare(t *testing.T) {
 func (x *trial) checkRed(t *testing.T, f failure, check checkRun, status v1alpha1.ReleaseStatus) {
 	t.Helper()
 	text := check.Output.Summary + "\n" + check.Output.Text
-	if check.Conclusion != string(agent.Failure) {
-		t.Errorf("the check run: got %s, want failure", check.Conclusion)
+	if want := cmp.Or(f.conclusion, agent.Failure); check.Conclusion != string(want) {
+		t.Errorf("the check run: got %s, want %s", check.Conclusion, want)
 	}
 	if status.Cause.Container != f.container {
 		t.Errorf("container: got %q, want %q", status.Cause.Container, f.container)
 	}
-	wanted := []string{"Next: ", "Cause: " + f.cause, f.log}
+	wanted := []string{"**Next:** ", "Cause: " + f.cause, f.log}
 	if f.log != "" {
 		wanted = append(wanted, "connecting with [redacted]")
 	}
@@ -220,7 +222,7 @@ func (x *trial) checkRed(t *testing.T, f failure, check checkRun, status v1alpha
 		wanted = append(wanted, "container `"+f.container+"`")
 	}
 	if f.firstEver {
-		wanted = append(wanted, "No earlier good release")
+		wanted = append(wanted, "no earlier good release")
 	}
 	for _, want := range wanted {
 		if !strings.Contains(text, want) {

@@ -10,6 +10,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	"github.com/inhaul/inhaul/agent"
 	"github.com/inhaul/inhaul/spec"
 )
 
@@ -181,7 +182,7 @@ func predeployFailures() []failure {
 			container: "predeploy", exitCode: 1, log: "cannot read the settings",
 		},
 		{
-			name: "predeploy-too-long", evidence: "predeploy_too_long", cause: "Predeploy", bar: atOnce, bad: predeploys("10s", "hang"),
+			name: "predeploy-too-long", evidence: "predeploy_too_long", cause: "Predeploy", bar: atOnce, bad: predeploys("10s", "hang"), conclusion: agent.TimedOut,
 			symptom:   anyOf(hasCondition("Job", "FailureTarget", "True"), hasCondition("Job", "Failed", "True")),
 			container: "predeploy", log: "waiting for a lock",
 		},
@@ -200,11 +201,11 @@ func stalledFailures() []failure {
 	same := func(_ *testing.T, x *trial, _ *spec.App) string { return x.image }
 	return []failure{
 		{
-			name: "controllers-stopped", evidence: "no_progress_controller_is_down", cause: "NoProgress", bar: noProgress, bad: same,
+			name: "controllers-stopped", evidence: "no_progress_controller_is_down", cause: "NoProgress", conclusion: agent.TimedOut, bar: noProgress, bad: same,
 			symptom: unseen, hinder: freezes("kube-controller-manager"),
 		},
 		{
-			name: "kubelet-stopped", evidence: "no_progress_node_says_nothing", cause: "NoProgress", bar: noProgress, symptom: hasCondition("Pod", "PodScheduled", "True"),
+			name: "kubelet-stopped", evidence: "no_progress_node_says_nothing", cause: "NoProgress", conclusion: agent.TimedOut, bar: noProgress, symptom: hasCondition("Pod", "PodScheduled", "True"),
 			hinder: freezes("kubelet"),
 			bad: func(_ *testing.T, x *trial, a *spec.App) string {
 				a.Services[0].Health.Timeout = quickHealth.String()

@@ -104,7 +104,7 @@ func (r release) conclusions(releases []release) []string {
 		}
 		return []string{"success"}
 	}
-	return []string{"failure"}
+	return []string{"failure", "timed_out", "cancelled"} // by the cause
 }
 
 // conclusionOf is how a check shows a phase; empty while nothing is certain.

@@ -53,7 +53,10 @@ func writeKeys(dir string) error {
 // when it was issued:
 //
 //	publish [key=FILE] [run=N] [ref=REF] [repository-id=N] [environment=NAME]
-//	        [commit=SHA] [event=-1h] [issued=-1h] [valid=24h] [pull=N] [head=SHA] [broken] [worker] [tamper] [unsigned] [image=REFERENCE] [save=FILE] [replay=FILE]
+//	        [commit=SHA] [event=-1h] [issued=-1h] [valid=24h] [pull-request=N] [pull=N] [head=SHA] [broken] [worker] [tamper] [unsigned]
+//	        [image=REFERENCE] [save=FILE] [replay=FILE]
+//
+// pull-request is one that gets a preview, pull one that a push belongs to.
 func publish(ts *testscript.TestScript, neg bool, args []string) {
 	if neg {
 		ts.Fatalf("publish cannot fail")
@@ -66,6 +69,9 @@ func publish(ts *testscript.TestScript, neg bool, args []string) {
 	for _, arg := range args {
 		name, value, _ := strings.Cut(arg, "=")
 		o[name] = value
+	}
+	if number := o["pull-request"]; number != "" {
+		o["environment"], o["ref"] = "pr-"+number, "refs/pull/"+number+"/merge"
 	}
 	statement, err := statementOf(o, ts.Getenv("APP"), ts.Getenv("REPOSITORY"))
 	ts.Check(err)
@@ -137,12 +143,19 @@ func statementOf(o map[string]string, app, repository string) (intent.Statement,
 	if _, worker := o["worker"]; worker { // which takes three seconds to settle
 		service.Type, service.Port = spec.Worker, 0
 	}
+	happened, pullRequest := "push", 0
+	if number := o["pull-request"]; number != "" {
+		happened = "pull_request"
+		if pullRequest, err = strconv.Atoi(number); err != nil {
+			return intent.Statement{}, err
+		}
+	}
 	return intent.New(o["image"], intent.Predicate{
 		Kind: intent.Deploy, App: app, Environment: o["environment"],
 		Source: intent.Source{
 			Repository: repository, RepositoryID: repositoryID, RepositoryOwnerID: 1, Ref: o["ref"], Commit: o["commit"],
-			Event: "push", EventAt: at.Add(event), WorkflowRef: repository + "/.github/workflows/deploy.yml@" + o["ref"],
-			RunID: run, RunNumber: run, RunAttempt: 1, Actor: "mallory", PullRequest: pull, HeadCommit: o["head"],
+			Event: happened, PullRequest: max(pullRequest, pull), EventAt: at.Add(event), WorkflowRef: repository + "/.github/workflows/deploy.yml@" + o["ref"],
+			RunID: run, RunNumber: run, RunAttempt: 1, Actor: "mallory", HeadCommit: o["head"],
 		},
 		Spec:     &spec.App{Name: app, Services: []spec.Service{service}},
 		IssuedAt: at, ExpiresAt: at.Add(valid),

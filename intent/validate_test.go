@@ -39,3 +39,43 @@ func TestSpecHasBounds(t *testing.T) {
 		})
 	}
 }
+
+func TestConfigIsAFileOfTheRepository(t *testing.T) {
+	t.Parallel()
+	many := map[string]int{}
+	for i := range 201 {
+		many["services.s"+strings.Repeat("x", i)] = 1
+	}
+	for name, c := range map[string]struct {
+		kind   Kind
+		config Config
+		want   string // of the message; empty: none
+	}{
+		"without lines":            {Deploy, Config{Path: "inhaul.yaml"}, ""},
+		"in a folder":              {Deploy, Config{Path: "services/shop/inhaul.yaml", Lines: map[string]int{"services.web.port": 12, "secrets.API_KEY": 100_000}}, ""},
+		"of a rollback":            {Rollback, Config{Path: "inhaul.yaml"}, "kind rollback has none"},
+		"no path":                  {Deploy, Config{}, "is not that of a file"},
+		"the repository itself":    {Deploy, Config{Path: "."}, "is not that of a file"},
+		"outside":                  {Deploy, Config{Path: "../inhaul.yaml"}, "is not that of a file"},
+		"from the root":            {Deploy, Config{Path: "/etc/inhaul.yaml"}, "is not that of a file"},
+		"not clean":                {Deploy, Config{Path: "a//inhaul.yaml"}, "is not that of a file"},
+		"with a line break":        {Deploy, Config{Path: "a\ninhaul.yaml"}, "is not that of a file"},
+		"with a backslash":         {Deploy, Config{Path: `a\inhaul.yaml`}, "is not that of a file"},
+		"long":                     {Deploy, Config{Path: strings.Repeat("a", 1025)}, "is not that of a file"},
+		"too many lines":           {Deploy, Config{Path: "inhaul.yaml", Lines: many}, "got 201 lines, want at most 200"},
+		"line 0":                   {Deploy, Config{Path: "inhaul.yaml", Lines: map[string]int{"services": 0}}, "line of services is 0"},
+		"a line below all":         {Deploy, Config{Path: "inhaul.yaml", Lines: map[string]int{"services": 100_001}}, "line of services is 100001"},
+		"a setting with markup":    {Deploy, Config{Path: "inhaul.yaml", Lines: map[string]int{"services.<b>": 1}}, "is not a path"},
+		"a setting without a name": {Deploy, Config{Path: "inhaul.yaml", Lines: map[string]int{"services..port": 1}}, "is not a path"},
+		"a long setting":           {Deploy, Config{Path: "inhaul.yaml", Lines: map[string]int{strings.Repeat("a", 321): 1}}, "is not a path"},
+	} {
+		p := push().Predicate
+		p.Kind, p.Config = c.kind, &c.config
+		switch err := p.validateConfig(); {
+		case c.want == "" && err != nil:
+			t.Errorf("%s: got %v, want none", name, err)
+		case c.want != "" && (!errors.Is(err, ErrMalformed) || !strings.Contains(err.Error(), c.want)):
+			t.Errorf("%s: got %v, want %s", name, err, c.want)
+		}
+	}
+}

@@ -195,6 +195,7 @@ func makeVectors(t *testing.T) map[string]vector {
 	add("claim-as-number", ErrSignature.Error(), "GitHub's numbers are strings", soon, sign(t, base, gh.signer(t, number, nil)))
 	addMalformed(t, add, good, edGood)
 	addRollbacks(t, add, token(nil), keySigner(t, edPrivate))
+	addConfigs(t, add, token(nil))
 	return vectors
 }
 
@@ -254,6 +255,23 @@ func addRollbacks(t *testing.T, add func(name, expect, why string, now time.Time
 	add("rollback-to-commit-with-line-break", malformed, "shapes are anchored", soon, inPayload(t, commit, inCommit, `"rollbackToCommit":"9f2c1ab\n"`))
 	add("deploy-to-previous", malformed, "a deploy goes back to nothing", soon, inPayload(t, sign(t, push(), key), `"source":`, inPrevious+`,"source":`))
 	add("tampered-rollback", ErrSignature.Error(), "another commit", soon, inPayload(t, commit, inCommit, `"rollbackToCommit":"9f2c1ac"`))
+}
+
+// addConfigs has where the settings are written.
+func addConfigs(t *testing.T, add func(name, expect, why string, now time.Time, envelope []byte), token Signer) {
+	t.Helper()
+	soon, malformed := noon().Add(10*time.Second), ErrMalformed.Error()
+	written := push()
+	written.Predicate.Config = &Config{Path: "services/shop/inhaul.yaml", Lines: map[string]int{"services.web.port": 12, "services.web": 9, "secrets.API_KEY": 4}}
+	good := sign(t, written, token)
+	add("github-push-with-config", "ok", "the lines of the settings are told", soon, good)
+	const path, line = `"path":"services/shop/inhaul.yaml"`, `"services.web.port":12`
+	add("config-outside-of-the-repository", malformed, "a path that leads out", soon, inPayload(t, good, path, `"path":"services/../../inhaul.yaml"`))
+	add("config-from-the-root", malformed, "an absolute path", soon, inPayload(t, good, path, `"path":"/inhaul.yaml"`))
+	add("config-line-0", malformed, "lines start at 1", soon, inPayload(t, good, line, `"services.web.port":0`))
+	add("config-line-as-text", malformed, "a line is a number", soon, inPayload(t, good, line, `"services.web.port":"12"`))
+	add("config-setting-with-slash", malformed, "a setting is names and dots", soon, inPayload(t, good, line, `"services/web/port":12`))
+	add("config-without-lines", malformed, "what is empty is left out", soon, inPayload(t, good, `{"secrets.API_KEY":4,"services.web":9,"services.web.port":12}`, `{}`))
 }
 
 // inPayload is an envelope with something else in its statement, which nobody has

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"regexp"
+	"strconv"
 	"strings"
 )
 
@@ -12,6 +13,16 @@ import (
 const previewEnvironment = "preview"
 
 var previewName = regexp.MustCompile(`^pr-[1-9][0-9]{0,9}$`)
+
+// PreviewNumber is the pull request that environment is a preview of; false if it
+// is none.
+func PreviewNumber(environment string) (number int, is bool) {
+	if !previewName.MatchString(environment) {
+		return 0, false
+	}
+	number, err := strconv.Atoi(strings.TrimPrefix(environment, "pr-"))
+	return number, err == nil
+}
 
 // Resolve returns the app as it is meant in environment: overrides applied,
 // defaults filled in, services sorted by name. Of two values for one variable,

@@ -27,6 +27,8 @@ func domainApp(o *v1alpha1.App) agent.App {
 				Domains: e.Domains, Routing: agent.Routing(e.Routing), Drift: agent.DriftPolicy(e.Drift),
 			}
 		}),
+		PreviewPolicy: domainPreviewPolicy(o.Spec.Previews),
+
 		History: o.Spec.History,
 		Status:  domainAppStatus(o.Status),
 	}
@@ -36,13 +38,7 @@ func domainAppStatus(o v1alpha1.AppStatus) agent.AppStatus {
 	o = *o.DeepCopy()
 	return agent.AppStatus{
 		Problem: o.Problem,
-		Lines: each(o.Lines, func(l v1alpha1.LineMarks) agent.LineMarks {
-			return agent.LineMarks{
-				Environment: l.Environment, LastNumber: l.LastNumber, LastIssuedAt: plainTime(l.LastIssuedAt), LastRunID: l.LastRunID,
-				Workflows: l.Workflows, LastRollbackAt: plainTime(l.LastRollbackAt), LastRollbackBy: l.LastRollbackBy,
-				Current: l.Current, ForgottenBefore: plainTime(l.ForgottenBefore),
-			}
-		}),
+		Lines:   each(o.Lines, domainMarks),
 		Refusals: each(o.Refusals, func(r v1alpha1.Refusal) agent.Refusal {
 			return agent.Refusal{
 				Line:   agent.Line{App: r.App, Environment: r.Environment},
@@ -55,19 +51,29 @@ func domainAppStatus(o v1alpha1.AppStatus) agent.AppStatus {
 	}
 }
 
+func domainMarks(l v1alpha1.LineMarks) agent.LineMarks {
+	return agent.LineMarks{
+		Environment: l.Environment, LastNumber: l.LastNumber, LastIssuedAt: plainTime(l.LastIssuedAt), LastRunID: l.LastRunID,
+		Workflows: l.Workflows, LastRollbackAt: plainTime(l.LastRollbackAt), LastRollbackBy: l.LastRollbackBy,
+		Current: l.Current, ForgottenBefore: plainTime(l.ForgottenBefore),
+	}
+}
+
+func marksResource(l agent.LineMarks) v1alpha1.LineMarks {
+	return v1alpha1.LineMarks{
+		Environment: l.Environment, LastNumber: l.LastNumber, LastIssuedAt: micro(l.LastIssuedAt), LastRunID: l.LastRunID,
+		Workflows: l.Workflows, LastRollbackAt: micro(l.LastRollbackAt), LastRollbackBy: l.LastRollbackBy,
+		Current: l.Current, ForgottenBefore: micro(l.ForgottenBefore),
+	}
+}
+
 // appStatusResource is s within the bounds of the schema: the newest refusals
 // stay.
 func appStatusResource(s agent.AppStatus) v1alpha1.AppStatus {
 	return v1alpha1.AppStatus{
 		Problem: cut(s.Problem, v1alpha1.MaxMessage),
 		Summary: summary(s.Lines),
-		Lines: each(s.Lines, func(l agent.LineMarks) v1alpha1.LineMarks {
-			return v1alpha1.LineMarks{
-				Environment: l.Environment, LastNumber: l.LastNumber, LastIssuedAt: micro(l.LastIssuedAt), LastRunID: l.LastRunID,
-				Workflows: l.Workflows, LastRollbackAt: micro(l.LastRollbackAt), LastRollbackBy: l.LastRollbackBy,
-				Current: l.Current, ForgottenBefore: micro(l.ForgottenBefore),
-			}
-		}),
+		Lines:   each(s.Lines, marksResource),
 		Refusals: each(s.Refusals[max(0, len(s.Refusals)-v1alpha1.MaxRefusals):], func(r agent.Refusal) v1alpha1.Refusal {
 			return v1alpha1.Refusal{
 				App: cut(r.Line.App, maxName), Environment: cut(r.Line.Environment, maxName),

@@ -14,6 +14,7 @@ import (
 	"github.com/inhaul/inhaul/agent"
 	"github.com/inhaul/inhaul/agent/render"
 	"github.com/inhaul/inhaul/api/v1alpha1"
+	"github.com/inhaul/inhaul/spec"
 )
 
 // maxAttempts is how often a status is written again after a conflict. The
@@ -23,12 +24,25 @@ const maxAttempts = 5
 // Apps returns every App of the agent's namespace, sorted by name, this
 // process's own writes included.
 func (c *Client) Apps() []agent.App {
+	previews := map[string][]agent.Preview{}
+	for _, o := range c.previewResources() {
+		p := domainPreview(o)
+		previews[p.Line.App] = append(previews[p.Line.App], p)
+	}
 	var apps []agent.App
 	for _, o := range c.appResources() {
-		apps = append(apps, domainApp(o))
+		apps = append(apps, domainApp(o).With(sorted(previews[o.Name])))
 	}
 	slices.SortFunc(apps, func(a, b agent.App) int { return cmp.Compare(a.Name, b.Name) })
 	return apps
+}
+
+// sorted puts previews in the order of their pull requests, which is the same for
+// everybody who asks.
+func sorted(previews []agent.Preview) []agent.Preview {
+	number := func(p agent.Preview) int { n, _ := spec.PreviewNumber(p.Line.Environment); return n }
+	slices.SortFunc(previews, func(x, y agent.Preview) int { return cmp.Compare(number(x), number(y)) })
+	return previews
 }
 
 func (c *Client) appResources() []*v1alpha1.App {
@@ -46,7 +60,8 @@ func (c *Client) appResources() []*v1alpha1.App {
 }
 
 // UpdateApp changes the status of the named App. Nothing is written if change
-// changes nothing.
+// changes nothing. The marks of previews are written to these, before the App: what
+// is forgotten there is on record here.
 func (c *Client) UpdateApp(ctx context.Context, name string, change func(*agent.AppStatus)) error {
 	var app *v1alpha1.App
 	for _, known := range c.appResources() {
@@ -61,8 +76,10 @@ func (c *Client) UpdateApp(ctx context.Context, name string, change func(*agent.
 				break
 			}
 		}
-		status := domainAppStatus(app.Status)
-		change(&status)
+		status, marked := c.changed(app, change)
+		if err = c.writeMarks(ctx, marked); err != nil {
+			break
+		}
 		changed := app.DeepCopy()
 		changed.Status = appStatusResource(status)
 		if equality.Semantic.DeepEqual(changed.Status, app.Status) {
@@ -74,6 +91,32 @@ func (c *Client) UpdateApp(ctx context.Context, name string, change func(*agent.
 	}
 	if err != nil {
 		return fmt.Errorf("updating app %s: %w", name, err)
+	}
+	return nil
+}
+
+// changed is the status of app after change, and the previews whose marks it changed.
+func (c *Client) changed(app *v1alpha1.App, change func(*agent.AppStatus)) (agent.AppStatus, []agent.Preview) {
+	var previews []agent.Preview
+	for _, o := range c.previewResources() {
+		if o.Spec.App == app.Name {
+			previews = append(previews, domainPreview(o))
+		}
+	}
+	whole := domainApp(app).With(previews)
+	change(&whole.Status)
+	marked := whole.Part(&whole.Status)
+	return whole.Status, marked
+}
+
+// writeMarks makes the marks of previews durable. A preview that was destroyed
+// meanwhile, or is deployed to, has marks of its own by then: none is lowered.
+func (c *Client) writeMarks(ctx context.Context, marked []agent.Preview) error {
+	for _, m := range marked {
+		_, err := c.KeepPreview(ctx, m.Line, func(p *agent.Preview) error { p.Raise(m.Marks); return nil })
+		if err != nil {
+			return err
+		}
 	}
 	return nil
 }

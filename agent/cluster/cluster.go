@@ -65,6 +65,7 @@ type Client struct {
 	releases  *overlay
 	apps      *overlay
 	rollbacks *overlay
+	previews  *overlay
 	changes   *changes
 	bells     *bells
 	events    *recorder
@@ -119,7 +120,7 @@ func New(ctx context.Context, config *rest.Config, options Options) (*Client, er
 		c.now = time.Now //nolint:forbidigo // because this is where the documented default is set
 	}
 	connections.fence.now, connections.fence.patience = c.now, c.lease.Renew
-	c.releases, c.apps, c.rollbacks = newOverlay(c.now), newOverlay(c.now), newOverlay(c.now)
+	c.releases, c.apps, c.rollbacks, c.previews = newOverlay(c.now), newOverlay(c.now), newOverlay(c.now), newOverlay(c.now)
 	c.events = newRecorder(connections.core, c.log)
 	if _, err := c.discover(ctx); err != nil {
 		return nil, err

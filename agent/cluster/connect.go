@@ -147,7 +147,7 @@ func (c clients) check(ctx context.Context) error {
 	if err != nil && !apierrors.IsNotFound(err) {
 		return fmt.Errorf("asking the API server for %s: %w", v1alpha1.GroupVersion(), err)
 	}
-	for _, plural := range []string{v1alpha1.Apps, v1alpha1.Releases, v1alpha1.Rollbacks} {
+	for _, plural := range []string{v1alpha1.Apps, v1alpha1.Releases, v1alpha1.Rollbacks, v1alpha1.Previews} {
 		if !slices.ContainsFunc(known.APIResources, func(r metav1.APIResource) bool { return r.Name == plural }) {
 			return fmt.Errorf("the cluster does not know the %s of %s: install the custom resources first (deploy/crds)", plural, v1alpha1.GroupVersion())
 		}

@@ -141,7 +141,7 @@ func writes(sent []string) []string {
 // installCRDs makes the API server know Inhaul's own resources.
 func installCRDs(t *testing.T, config *rest.Config) {
 	t.Helper()
-	install(t, config, "../../deploy/crds/*.yaml", 3)
+	install(t, config, "../../deploy/crds/*.yaml", 4)
 }
 
 // installExtensions makes the API server know what only some clusters have.

@@ -43,6 +43,10 @@ func (c *Client) watch() error {
 	if err := c.inform(rollbacks, metav1.NamespaceAll, cache.Indexers{}, c.noteRollback()); err != nil {
 		return err
 	}
+	previews := resource{"Preview", v1alpha1.Previews, c.clients.custom, func() object { return &v1alpha1.Preview{} }, ""}
+	if err := c.inform(previews, c.namespace, cache.Indexers{}, c.notePreview()); err != nil {
+		return err
+	}
 	apps := resource{"App", v1alpha1.Apps, c.clients.custom, func() object { return &v1alpha1.App{} }, ""}
 	return c.inform(apps, c.namespace, cache.Indexers{}, cache.ResourceEventHandlerFuncs{})
 }

@@ -23,39 +23,40 @@ type extensions struct {
 // platform is what the cluster offers r. It asks the API server again when r
 // needs what was not there when it was asked last.
 func (c *Client) platform(ctx context.Context, r agent.Release) (render.Platform, error) {
-	routing := routing(c.Apps(), r.Line)
+	environment := environment(c.Apps(), r.Line)
+	routing := environment.Routing
 	c.mu.Lock()
 	has := c.extensions
 	c.mu.Unlock()
-	if needs := needed(r.App, routing); needs.keda && !has.keda || needs.gateway && !has.gateway {
+	if needs := needed(r.App, environment); needs.keda && !has.keda || needs.gateway && !has.gateway {
 		var err error
 		if has, err = c.discover(ctx); err != nil {
 			return render.Platform{}, err
 		}
 	}
-	return render.Platform{Routing: routing, KEDA: has.keda, Gateway: has.gateway}, nil
+	return render.Platform{Routing: routing, Host: environment.Host, KEDA: has.keda, Gateway: has.gateway}, nil
 }
 
-// routing is how the platform owner lets traffic in to line.
-func routing(apps []agent.App, line agent.Line) agent.Routing {
+// environment is the platform owner's word on line; the zero value if there is none.
+func environment(apps []agent.App, line agent.Line) agent.Environment {
 	for _, app := range apps {
 		for _, e := range app.Environments {
 			if app.Name == line.App && e.Name == line.Environment {
-				return e.Routing
+				return e
 			}
 		}
 	}
-	return agent.Routing{}
+	return agent.Environment{}
 }
 
 // needed is what a cannot be rendered without.
-func needed(a spec.App, routing agent.Routing) extensions {
+func needed(a spec.App, e agent.Environment) extensions {
 	return extensions{
 		keda: slices.ContainsFunc(a.Services, func(s spec.Service) bool {
 			return s.Scale.Scales() && s.Scale.Queue != spec.Queue{}
 		}),
-		gateway: routing.Gateway != "" && slices.ContainsFunc(a.Services, func(s spec.Service) bool {
-			return s.Public() && len(s.Domains) > 0
+		gateway: e.Routing.Gateway != "" && slices.ContainsFunc(a.Services, func(s spec.Service) bool {
+			return s.Public() && (len(s.Domains) > 0 || e.Host != "")
 		}),
 	}
 }

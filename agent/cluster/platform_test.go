@@ -42,7 +42,9 @@ func TestEveryAllowedKindIsReached(t *testing.T) {
 
 func TestNeeded(t *testing.T) {
 	t.Parallel()
-	gateway := agent.Routing{Gateway: "public"}
+	gateway := agent.Environment{Routing: agent.Routing{Gateway: "public"}}
+	preview := gateway
+	preview.Host = "pr-7.shop.example.com"
 	web := spec.Service{Name: "web", Type: spec.Web, Domains: []string{"shop.example.com"}}
 	private := web
 	private.Private = true
@@ -50,34 +52,35 @@ func TestNeeded(t *testing.T) {
 	byCPU := worker
 	byCPU.Scale = spec.Scale{Max: 3, CPU: 70}
 	tests := map[string]struct {
-		services []spec.Service
-		routing  agent.Routing
-		want     extensions
+		services    []spec.Service
+		environment agent.Environment
+		want        extensions
 	}{
-		"nothing":                      {[]spec.Service{web, byCPU}, agent.Routing{}, extensions{}},
-		"a queue":                      {[]spec.Service{web, worker}, agent.Routing{}, extensions{keda: true}},
+		"nothing":                      {[]spec.Service{web, byCPU}, agent.Environment{}, extensions{}},
+		"a queue":                      {[]spec.Service{web, worker}, agent.Environment{}, extensions{keda: true}},
 		"domains on a Gateway":         {[]spec.Service{web}, gateway, extensions{gateway: true}},
 		"a Gateway, and no domain":     {[]spec.Service{{Name: "web", Type: spec.Web}}, gateway, extensions{}},
+		"a preview on a Gateway":       {[]spec.Service{{Name: "web", Type: spec.Web}}, preview, extensions{gateway: true}},
 		"a Gateway, and nobody public": {[]spec.Service{private, byCPU}, gateway, extensions{}},
 	}
 	for name, test := range tests {
-		if got := needed(spec.App{Services: test.services}, test.routing); got != test.want {
+		if got := needed(spec.App{Services: test.services}, test.environment); got != test.want {
 			t.Errorf("%s: got %+v, want %+v", name, got, test.want)
 		}
 	}
 }
 
-func TestRouting(t *testing.T) {
+func TestEnvironment(t *testing.T) {
 	t.Parallel()
 	want := agent.Routing{IngressClass: "nginx", From: []string{"ingress"}}
 	apps := []agent.App{
 		{Name: "other", Environments: []agent.Environment{{Name: "production", Routing: agent.Routing{Gateway: "x"}}}},
 		{Name: "shop", Environments: []agent.Environment{{Name: "staging"}, {Name: "production", Routing: want}}},
 	}
-	if diff := cmp.Diff(want, routing(apps, agent.Line{App: "shop", Environment: "production"})); diff != "" {
+	if diff := cmp.Diff(want, environment(apps, agent.Line{App: "shop", Environment: "production"}).Routing); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff(agent.Routing{}, routing(apps, agent.Line{App: "shop", Environment: "pr-7"})); diff != "" {
+	if diff := cmp.Diff(agent.Routing{}, environment(apps, agent.Line{App: "shop", Environment: "pr-7"}).Routing); diff != "" {
 		t.Errorf("an environment that the App does not name (-want +got):\n%s", diff)
 	}
 }

@@ -54,10 +54,7 @@ func releaseResource(r agent.Release) *v1alpha1.Release {
 			Definition:  definitionResource(r.App),
 			Config:      (*v1alpha1.Config)(r.Config),
 			IssuedAt:    micro(r.IssuedAt),
-			Evidence: v1alpha1.Evidence{
-				Scheme: r.Evidence.Scheme, KeyID: r.Evidence.KeyID, Issuer: r.Evidence.Issuer, TokenID: r.Evidence.TokenID,
-				IssuedAt: micro(r.Evidence.IssuedAt), Claims: r.Evidence.Claims,
-			},
+			Evidence:    evidenceResource(r.Evidence),
 		},
 		Status: statusResource(r.Status),
 	}
@@ -79,12 +76,9 @@ func domainRelease(o *v1alpha1.Release) agent.Release {
 		App:      app,
 		Config:   (*intent.Config)(s.Config),
 		IssuedAt: plainTime(s.IssuedAt),
-		Evidence: intent.Evidence{
-			Scheme: s.Evidence.Scheme, KeyID: s.Evidence.KeyID, Issuer: s.Evidence.Issuer, TokenID: s.Evidence.TokenID,
-			IssuedAt: plainTime(s.Evidence.IssuedAt), Claims: s.Evidence.Claims,
-		},
-		Status:  domainStatus(o.Status),
-		Version: o.ResourceVersion,
+		Evidence: domainEvidence(s.Evidence),
+		Status:   domainStatus(o.Status),
+		Version:  o.ResourceVersion,
 	}
 	if r.Status.Phase == "" {
 		r.Status.Phase = agent.Pending
@@ -180,12 +174,8 @@ func statusResource(s agent.Status) v1alpha1.ReleaseStatus {
 			o.Cause.Events = append(o.Cause.Events, cut(event, v1alpha1.MaxEvent))
 		}
 	}
-	o.Timeline = each(s.Timeline, func(m agent.Moment) v1alpha1.Moment {
-		return v1alpha1.Moment{Step: string(m.Step), At: metav1.NewMicroTime(m.At)}
-	})
-	o.Reported = each(s.Reported, func(r agent.Reported) v1alpha1.Reported {
-		return v1alpha1.Reported{Way: string(r.Way), Phase: string(r.Phase), Ready: r.Ready, ID: r.ID}
-	})
+	o.Timeline = each(s.Timeline, momentResource)
+	o.Reported = each(s.Reported, reportedResource)
 	o.Services = each(s.Services, func(s agent.ServiceStatus) v1alpha1.ServiceStatus { return v1alpha1.ServiceStatus(s) })
 	o.Drift = each(s.Drift[max(0, len(s.Drift)-agent.MaxDriftRecords):], driftResource)
 	o.Inventory = each(s.Inventory, objectResource)
@@ -205,13 +195,31 @@ func domainStatus(o v1alpha1.ReleaseStatus) agent.Status {
 			Message: c.Message, Next: c.Next, Log: c.Log, Events: c.Events,
 		}
 	}
-	s.Reported = each(o.Reported, func(r v1alpha1.Reported) agent.Reported {
-		return agent.Reported{Way: agent.Way(r.Way), Phase: agent.Phase(r.Phase), Ready: r.Ready, ID: r.ID}
-	})
+	s.Reported = each(o.Reported, domainReported)
 	s.Services = each(o.Services, func(s v1alpha1.ServiceStatus) agent.ServiceStatus { return agent.ServiceStatus(s) })
 	s.Drift = each(o.Drift, domainDrift)
 	s.Inventory = each(o.Inventory, referenceOf)
 	return s
+}
+
+func momentResource(m agent.Moment) v1alpha1.Moment {
+	return v1alpha1.Moment{Step: string(m.Step), At: metav1.NewMicroTime(m.At)}
+}
+
+func reportedResource(r agent.Reported) v1alpha1.Reported {
+	return v1alpha1.Reported{Way: string(r.Way), Phase: string(r.Phase), Ready: r.Ready, ID: r.ID}
+}
+
+func domainReported(r v1alpha1.Reported) agent.Reported {
+	return agent.Reported{Way: agent.Way(r.Way), Phase: agent.Phase(r.Phase), Ready: r.Ready, ID: r.ID}
+}
+
+func evidenceResource(e intent.Evidence) v1alpha1.Evidence {
+	return v1alpha1.Evidence{Scheme: e.Scheme, KeyID: e.KeyID, Issuer: e.Issuer, TokenID: e.TokenID, IssuedAt: micro(e.IssuedAt), Claims: e.Claims}
+}
+
+func domainEvidence(e v1alpha1.Evidence) intent.Evidence {
+	return intent.Evidence{Scheme: e.Scheme, KeyID: e.KeyID, Issuer: e.Issuer, TokenID: e.TokenID, IssuedAt: plainTime(e.IssuedAt), Claims: e.Claims}
 }
 
 func domainTimeline(moments []v1alpha1.Moment) []agent.Moment {

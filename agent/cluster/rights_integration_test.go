@@ -28,6 +28,7 @@ func TestAgentsOwnRights(t *testing.T) {
 	installCRDs(t, config)
 	name := testNamespace(t, config)
 	grant(t, config, name)
+	applyClusterWide(t, config, "preview-admission.yaml")
 	config, log := testConfig(t)
 	config.Impersonate.UserName = "system:serviceaccount:" + name + ":inhaul-agent"
 	f := start(t, config, log, name)

@@ -66,7 +66,7 @@ func (f *fixture) putApp(t *testing.T, how string) {
 	if err := yaml.Unmarshal([]byte(strings.ReplaceAll(how, "gatewayNamespace", "gatewaySpace")), &want); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the App is in the cache", func() bool { return cmp.Equal(want, routing(f.Apps(), r.Line)) })
+	eventually(t, "the App is in the cache", func() bool { return cmp.Equal(want, environment(f.Apps(), r.Line).Routing) })
 }
 
 // putSecret writes a Secret as its owner would.

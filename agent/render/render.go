@@ -27,6 +27,7 @@ type Platform struct {
 	Routing agent.Routing
 	KEDA    bool              // the cluster has ScaledObjects
 	Gateway bool              // the cluster has HTTPRoutes
+	Host    string            // of a preview's public services; see Platform.domains
 	Secrets map[string]string // holder to the Secret that has its values; see Holders
 }
 

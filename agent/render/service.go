@@ -38,6 +38,7 @@ func services(r agent.Release, p Platform) ([]service, error) {
 			return nil, fmt.Errorf("services %q and %q would both be labelled %q: rename one", other, s.Name, label(s.Name))
 		}
 		objects[object], labels[label(s.Name)] = s.Name, s.Name
+		s.Domains = p.domains(r.App, s)
 		own := appLabels(r)
 		own[LabelName], own[LabelService] = label(s.Name), label(s.Name)
 		all = append(all, service{Service: s, release: r, platform: p, object: object, holder: s.Name, labels: own})

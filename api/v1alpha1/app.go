@@ -36,6 +36,8 @@ type AppList struct {
 }
 
 // AppSpec is the platform owner's word on an app.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.previews) || self.environments.all(e, !e.name.matches('^pr-[1-9][0-9]*$'))",message="with previews, environments named pr-N are made from pull requests and cannot be declared"
 type AppSpec struct {
 	// intents is the repository where the app's intents are published, such as
 	// "registry.example.com/acme/storefront-intents".
@@ -72,6 +74,11 @@ type AppSpec struct {
 	// +listType=map
 	// +listMapKey=name
 	Environments []Environment `json:"environments"`
+	// previews are environments for pull requests: pr-N is made when pull request N
+	// is deployed, and goes when it is closed. Rules name them "pr-*". Absent: there
+	// are none.
+	// +optional
+	Previews *PreviewPolicy `json:"previews,omitempty"`
 	// history is how many releases are kept per environment; a rollback by
 	// number reaches as far back.
 	// +optional
@@ -196,7 +203,8 @@ type Rule struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=128
 	Name string `json:"name"`
-	// environments are the names of the environments that the rule is about.
+	// environments are the names of the environments that the rule is about. "pr-*"
+	// is every preview of a pull request.
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=64
 	// +kubebuilder:validation:items:MaxLength=40
@@ -225,7 +233,8 @@ type Rule struct {
 	// +kubebuilder:validation:items:MaxLength=1024
 	// +listType=set
 	Workflows []string `json:"workflows,omitempty"`
-	// events are event names; absent means push and workflow_dispatch.
+	// events are event names; absent means push and workflow_dispatch. Previews are
+	// of pull_request and of nothing else.
 	// +optional
 	// +kubebuilder:validation:MaxItems=32
 	// +kubebuilder:validation:items:MinLength=1

@@ -1,6 +1,8 @@
 // Package v1alpha1 holds the custom resources of Inhaul: App, the platform
 // owner's word on one app; Release, the durable record of one admitted intent;
-// and Rollback, a request to go back that is made in the cluster itself. The CustomResourceDefinitions in deploy/crds are generated from it:
+// Rollback, a request to go back that is made in the cluster itself; and Preview, the
+// record of the environment of a pull request. The CustomResourceDefinitions in
+// deploy/crds are generated from it:
 //
 //	controller-gen object crd paths=./api/... output:crd:dir=deploy/crds
 //
@@ -21,6 +23,7 @@ const (
 	Apps      = "apps"
 	Releases  = "releases"
 	Rollbacks = "rollbacks"
+	Previews  = "previews"
 )
 
 // GroupVersion is the group and version of every type in this package.
@@ -30,7 +33,7 @@ func GroupVersion() schema.GroupVersion {
 
 // AddToScheme makes scheme know the types of this package.
 func AddToScheme(scheme *runtime.Scheme) error {
-	scheme.AddKnownTypes(GroupVersion(), &App{}, &AppList{}, &Release{}, &ReleaseList{}, &Rollback{}, &RollbackList{})
+	scheme.AddKnownTypes(GroupVersion(), &App{}, &AppList{}, &Release{}, &ReleaseList{}, &Rollback{}, &RollbackList{}, &Preview{}, &PreviewList{})
 	metav1.AddToGroupVersion(scheme, GroupVersion())
 	return nil
 }

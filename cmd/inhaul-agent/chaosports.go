@@ -20,6 +20,8 @@ func (c *chaos) around(p agent.Ports) agent.Ports {
 	p.Cleaner = dyingCleaner{p.Cleaner, c}
 	p.Drifts = dyingDrifts{p.Drifts, c}
 	p.Requests = dyingRequests{p.Requests, c}
+	p.Previews = dyingPreviews{p.Previews, c}
+	p.Namespaces = dyingNamespaces{p.Namespaces, c}
 	p.Witness = dyingWitness{p.Witness, c}
 	if p.Checks != nil {
 		p.Checks = dyingChecks{p.Checks, c}
@@ -89,6 +91,14 @@ type (
 	}
 	dyingRequests struct {
 		requests
+		c *chaos
+	}
+	dyingPreviews struct {
+		agent.Previews
+		c *chaos
+	}
+	dyingNamespaces struct {
+		agent.Namespaces
 		c *chaos
 	}
 	dyingWitness struct {
@@ -194,6 +204,21 @@ func (d dyingDrifts) Settle(ctx context.Context, r agent.Release, revert, report
 func (d dyingRequests) Conclude(ctx context.Context, r agent.Request) error {
 	defer d.c.at("Conclude")()
 	return d.requests.Conclude(ctx, r)
+}
+
+func (d dyingPreviews) KeepPreview(ctx context.Context, line agent.Line, change func(*agent.Preview) error) (agent.Preview, error) {
+	defer d.c.at("KeepPreview")()
+	return d.Previews.KeepPreview(ctx, line, change)
+}
+
+func (d dyingPreviews) ForgetPreview(ctx context.Context, p agent.Preview) error {
+	defer d.c.at("ForgetPreview")()
+	return d.Previews.ForgetPreview(ctx, p)
+}
+
+func (d dyingNamespaces) DeleteNamespace(ctx context.Context, p agent.Preview) (string, error) {
+	defer d.c.at("DeleteNamespace")()
+	return d.Namespaces.DeleteNamespace(ctx, p)
 }
 
 func (d dyingWitness) Evidence(ctx context.Context, r agent.Release, q agent.Question) agent.Evidence {

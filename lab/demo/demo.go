@@ -305,7 +305,7 @@ func (a *act) faults(mode layout.Mode) []string {
 	why := []struct{ place, text, want string }{
 		{"title", c.Output.Title, "web: the container ended"},
 		{"summary", c.Output.Summary, "exit code 1"},
-		{"summary", c.Output.Summary, "Next: "},
+		{"summary", c.Output.Summary, "**Next:** "},
 	}
 	if mode == layout.Real { // simulated containers say nothing
 		why = append(why, struct{ place, text, want string }{"text", c.Output.Text, lastWords})

@@ -15,7 +15,7 @@ func TestARedCheckHasToSayWhy(t *testing.T) {
 	good := func() stage.CheckRun {
 		c := stage.CheckRun{Status: "completed", Conclusion: "failure"}
 		c.Output.Title = "Failed: web: the container ended 2 times, last with exit code 1"
-		c.Output.Summary = "**web: the container ended 2 times, last with exit code 1**\n\nNext: read the log below."
+		c.Output.Summary = "**web: the container ended 2 times, last with exit code 1**\n\n**Next:** read the log below."
 		c.Output.Text = "Error: " + lastWords
 		return c
 	}

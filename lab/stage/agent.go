@@ -33,7 +33,7 @@ func (s *Stage) InstallAgent(ctx context.Context) error {
 	if _, err := s.Kubectl(ctx, "", "apply", "--server-side", "--force-conflicts", "-k", overlay); err != nil {
 		return err
 	}
-	for _, crd := range []string{"apps.inhaul.dev", "releases.inhaul.dev", "rollbacks.inhaul.dev"} {
+	for _, crd := range []string{"apps.inhaul.dev", "previews.inhaul.dev", "releases.inhaul.dev", "rollbacks.inhaul.dev"} {
 		if _, err := s.Kubectl(ctx, "", "wait", "--for=condition=Established", "--timeout=60s", "crd/"+crd); err != nil {
 			return err
 		}

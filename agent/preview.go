@@ -1,0 +1,280 @@
+package agent
+
+import (
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/inhaul/inhaul/intent"
+	"github.com/inhaul/inhaul/spec"
+)
+
+// PreviewPolicy is what the platform owner allows of previews of pull requests.
+// In its templates "{app}" stands for the app's name and "{number}" for that of
+// the pull request.
+type PreviewPolicy struct {
+	Namespace string // template of the Kubernetes namespace
+	Host      string // template of the host name of the public services; empty: none is reached from outside
+	URL       string // template of where a preview answers; empty: https:// and the host
+	Routing   Routing
+	Quota     Quota
+	Max       int // previews of the app at the same time
+	Drift     DriftPolicy
+}
+
+// Quota is what all pods of a preview may request together.
+type Quota struct {
+	CPU    string // Kubernetes quantity, "4"
+	Memory string // Kubernetes quantity, "8Gi"; of limits too
+	Pods   int
+}
+
+// PreviewPhase is how far a preview is.
+type PreviewPhase string
+
+// The phases of a preview. One that is Destroyed and whose pull request is opened
+// again becomes Active again. They are stored.
+const (
+	PreviewActive     PreviewPhase = "Active"
+	PreviewDestroying PreviewPhase = "Destroying" // its namespace is being deleted
+	PreviewDestroyed  PreviewPhase = "Destroyed"  // there is nothing of it but this record
+)
+
+// Preview is the durable record of the environment of one pull request. It
+// outlives its namespace: what ordering has to know, and what is yet to be
+// reported, is here.
+type Preview struct {
+	Line         Line // its environment is "pr-N"
+	UID          string
+	Repository   string // owner/name on GitHub
+	RepositoryID int64
+	Namespace    string // "" until something was deployed
+
+	Phase       PreviewPhase // "" until something was admitted
+	Message     string       // for people: what it waits for
+	CreatedAt   time.Time    // when it was made, or made anew
+	LastPushAt  time.Time    // of the newest event that was deployed
+	DestroyedAt time.Time
+
+	Marks    LineMarks // of its line
+	Decided  []Decided // releases and destroys whose own record is gone or is none, newest last, bounded
+	Destroys []Destroy // newest last, bounded
+	Remains  []Release // what is yet to be told of releases that went with the namespace; see Release.remains
+	Comment  int64     // id of the pull request's comment; 0 until known
+	Version  string    // opaque
+}
+
+// Decided is an intent that was admitted, and that no release tells of any more.
+type Decided struct {
+	Intent   string // digest
+	IssuedAt time.Time
+}
+
+// Destroy is one admitted intent to take a preview away.
+type Destroy struct {
+	Intent     string // digest
+	Rule       string // policy rule that allowed it
+	Source     intent.Source
+	IssuedAt   time.Time
+	Evidence   intent.Evidence
+	At         time.Time  // when it was admitted
+	DoneAt     time.Time  // zero until everything is gone
+	Nothing    bool       // there was nothing to take away
+	Reported   []Reported // by way
+	ReportedOn string     // head commit of the pull request that it is reported on, once that is known
+}
+
+// The bounds of a preview's record.
+const (
+	maxDecided  = 200 // as many as its schema holds
+	maxDestroys = 10  // as many as its schema holds
+	maxRemains  = 200 // as many as its schema holds
+)
+
+// previewEnvironment is the name that the environment of a pull request has.
+func previewEnvironment(number int) string { return "pr-" + strconv.Itoa(number) }
+
+// fill puts an app and a number into a template.
+func fill(template, app string, number int) string {
+	return strings.NewReplacer("{app}", app, "{number}", strconv.Itoa(number)).Replace(template)
+}
+
+// environment is where pull request number of app is previewed.
+func (p PreviewPolicy) environment(app string, number int) Environment {
+	e := Environment{
+		Name: previewEnvironment(number), PullRequest: number, Namespace: fill(p.Namespace, app, number),
+		Host: fill(p.Host, app, number), URL: fill(p.URL, app, number), Routing: p.Routing, Drift: p.Drift,
+	}
+	if e.URL == "" && e.Host != "" {
+		e.URL = "https://" + e.Host
+	}
+	return e
+}
+
+// With is the app together with those of previews that are its own: their
+// environments beside the declared ones while they are there, and their marks for
+// as long as their record is.
+func (a App) With(previews []Preview) App {
+	a.Environments, a.Status.Lines = slices.Clone(a.Environments), slices.Clone(a.Status.Lines)
+	for _, p := range previews {
+		number, _ := spec.PreviewNumber(p.Line.Environment)
+		if p.Line.App != a.Name || number == 0 || a.Declares(p.Line.Environment) {
+			continue
+		}
+		a.Previews = append(a.Previews, p)
+		marks := p.Marks
+		marks.Environment, marks.Workflows = p.Line.Environment, maps.Clone(marks.Workflows)
+		a.Status.Lines = append(a.Status.Lines, marks)
+		if p.Phase != PreviewActive && p.Phase != PreviewDestroying {
+			continue
+		}
+		policy := PreviewPolicy{}
+		if a.PreviewPolicy != nil {
+			policy = *a.PreviewPolicy
+		}
+		e := policy.environment(a.Name, number)
+		e.Namespace = p.Namespace // the pattern may have changed since
+		a.Environments = append(a.Environments, e)
+	}
+	return a
+}
+
+// Declares reports whether the platform owner's word names the environment.
+func (a App) Declares(environment string) bool {
+	return slices.ContainsFunc(a.Environments, func(e Environment) bool { return e.Name == environment && e.PullRequest == 0 })
+}
+
+// Part takes the marks of previews out of s, which is the status of a, and returns
+// the previews whose marks have changed, with these. What it leaves is the App's
+// own. Marks of a preview that has no record any more are nobody's.
+func (a App) Part(s *AppStatus) []Preview {
+	var changed []Preview
+	s.Lines = slices.DeleteFunc(s.Lines, func(m LineMarks) bool {
+		if _, is := spec.PreviewNumber(m.Environment); !is || a.Declares(m.Environment) {
+			return false
+		}
+		if p, found := a.preview(m.Environment); found && !p.Marks.equal(m) {
+			p.Marks = m
+			changed = append(changed, p)
+		}
+		return true
+	})
+	return changed
+}
+
+// preview is the record of the preview that an environment is.
+func (a App) preview(environment string) (Preview, bool) {
+	i := slices.IndexFunc(a.Previews, func(p Preview) bool { return p.Line.Environment == environment })
+	if i < 0 {
+		return Preview{}, false
+	}
+	return a.Previews[i], true
+}
+
+// equal reports whether two lines have the same marks; that of the name aside.
+func (m LineMarks) equal(other LineMarks) bool {
+	return m.LastNumber == other.LastNumber && m.LastIssuedAt.Equal(other.LastIssuedAt) && m.LastRunID == other.LastRunID &&
+		maps.Equal(m.Workflows, other.Workflows) && m.LastRollbackAt.Equal(other.LastRollbackAt) &&
+		m.LastRollbackBy == other.LastRollbackBy && m.Current == other.Current && m.ForgottenBefore.Equal(other.ForgottenBefore)
+}
+
+// Raise puts marks in the place of those of p, of which none is lowered: another
+// release may have been admitted since marks were read, and a preview that has ended
+// has nothing that serves.
+func (p *Preview) Raise(marks LineMarks) {
+	old := p.Marks
+	if marks.LastNumber < old.LastNumber || marks.LastIssuedAt.Before(old.LastIssuedAt) {
+		old.ForgottenBefore = later(old.ForgottenBefore, marks.ForgottenBefore)
+		p.Marks = old
+		return
+	}
+	p.Marks = marks
+	p.Marks.ForgottenBefore = later(marks.ForgottenBefore, old.ForgottenBefore)
+	p.Marks.LastRunID = max(marks.LastRunID, old.LastRunID)
+	p.Marks.Workflows = maps.Clone(marks.Workflows)
+	for workflow, run := range old.Workflows {
+		if p.Marks.Workflows == nil {
+			p.Marks.Workflows = map[string]int64{}
+		}
+		p.Marks.Workflows[workflow] = max(run, p.Marks.Workflows[workflow])
+	}
+	if p.Phase != PreviewActive {
+		p.Marks.Current = 0
+	}
+}
+
+// settle notes that intents are decided, now that no other record tells of them. The
+// oldest beyond the bound are forgotten, as trimmed releases are.
+func (p *Preview) settle(now time.Time, decided ...Decided) {
+	p.Decided = slices.Clone(p.Decided)
+	for _, d := range decided {
+		if !slices.ContainsFunc(p.Decided, func(old Decided) bool { return old.Intent == d.Intent }) {
+			p.Decided = append(p.Decided, d)
+		}
+	}
+	slices.SortStableFunc(p.Decided, func(x, y Decided) int { return x.IssuedAt.Compare(y.IssuedAt) })
+	expired := now.Add(-intent.MaxValidity - intent.MaxClockSkew) // no news any more
+	p.Decided = slices.DeleteFunc(p.Decided, func(d Decided) bool { return d.IssuedAt.Before(expired) })
+	for _, d := range p.Decided[:max(0, len(p.Decided)-maxDecided)] {
+		p.Marks.ForgottenBefore = later(p.Marks.ForgottenBefore, d.IssuedAt)
+	}
+	p.Decided = p.Decided[max(0, len(p.Decided)-maxDecided):]
+}
+
+// The shapes of what templates give.
+var (
+	namespaceShape = regexp.MustCompile(`\A[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\z`)
+	hostShape      = regexp.MustCompile(`\A` + hostLabel + `(?:\.` + hostLabel + `)+\z`)
+)
+
+// Host names are bounded by DNS, numbers by what an intent can name.
+const (
+	maxHost   = 253
+	maxNumber = 9_999_999_999
+)
+
+// check says what is wrong with the templates. What holds for the smallest and for
+// the largest number holds for all between them.
+func (p PreviewPolicy) check(app App) error {
+	if !strings.Contains(p.Namespace, "{number}") {
+		return fmt.Errorf("previews: namespace %q: want {number} in it, or all pull requests would share it", p.Namespace)
+	}
+	if p.Host != "" && !strings.Contains(p.Host, "{number}") {
+		return fmt.Errorf("previews: host %q: want {number} in it, or all pull requests would share it", p.Host)
+	}
+	for _, number := range []int{1, maxNumber} {
+		e := p.environment(app.Name, number)
+		if !namespaceShape.MatchString(e.Namespace) || strings.HasPrefix(e.Namespace, "kube-") {
+			return fmt.Errorf("previews: namespace %q: gives %q, want at most 63 lower-case letters, digits and dashes, not beginning with kube-", p.Namespace, e.Namespace)
+		}
+		if e.Host != "" && (!hostShape.MatchString(e.Host) || len(e.Host) > maxHost) {
+			return fmt.Errorf("previews: host %q: gives %q, want a host name in small letters", p.Host, e.Host)
+		}
+	}
+	shape := strings.ReplaceAll(regexp.QuoteMeta(strings.ReplaceAll(p.Namespace, "{app}", app.Name)), regexp.QuoteMeta("{number}"), "[0-9]+")
+	taken, err := regexp.Compile(`\A` + shape + `\z`)
+	if err != nil {
+		return fmt.Errorf("previews: namespace %q: %w", p.Namespace, err)
+	}
+	for _, e := range app.Environments {
+		if e.PullRequest != 0 {
+			continue
+		}
+		if _, is := spec.PreviewNumber(e.Name); is {
+			return fmt.Errorf("previews: environment %q is declared: with previews, environments of that name are made from pull requests", e.Name)
+		}
+		if taken.MatchString(e.Namespace) {
+			return fmt.Errorf("previews: namespace %q: could give %q, which is the namespace of environment %q", p.Namespace, e.Namespace, e.Name)
+		}
+	}
+	return nil
+}
+
+// noPreviews is the log where none is kept.
+type noPreviews struct{}
+
+func (noPreviews) Preview(Line) (Preview, bool) { return Preview{}, false }
