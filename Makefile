@@ -80,6 +80,11 @@ pairs: bin/lab ## N pairs of pushes (50) in any order and doubled: the newest on
 soak: bin/lab ## releases without a pause for MINUTES (15): does the agent's memory grow?
 	hack/chaos soak
 
+.PHONY: contract
+contract: ## all that the client says to GitHub, against a Prism mock of GitHub's full API description
+	@hack/need go node npm
+	hack/contract
+
 .PHONY: clean
 clean: ## remove bin/; the lab's cached parts stay in ~/.cache/inhaul-lab
 	rm -rf bin

@@ -99,7 +99,7 @@ func TestTheHoursBudgetIsKeptForChecks(t *testing.T) {
 			t.Errorf("got %d comments in an hour, want %d", got, want)
 		}
 		reads := len(f.to(http.MethodGet, commentsPath))
-		if wait, want := limit(upserts()["comment"]), start.Add(time.Hour).Sub(time.Now()); wait != want || len(f.to(http.MethodGet, commentsPath)) != reads {
+		if wait, want := limit(upserts()["comment"]), time.Until(start.Add(time.Hour)); wait != want || len(f.to(http.MethodGet, commentsPath)) != reads {
 			t.Errorf("got a wait of %v after %d look-ups, want %v and no look-up in vain", wait, len(f.to(http.MethodGet, commentsPath))-reads, want)
 		}
 		if got := count("check run") + count("commit status"); got != creationsForChecks {
@@ -178,6 +178,37 @@ func TestAWaitThatEndsPassesItsTurnOn(t *testing.T) {
 		q.leave()
 		if q.taken {
 			t.Error("the gate is taken by nobody")
+		}
+	})
+}
+
+// TestATurnThatComesTooLateIsNotLost is about one that gives up in the moment in which its turn comes.
+func TestATurnThatComesTooLateIsNotLost(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		late := 0
+		for range 64 {
+			var q turns
+			if err := q.enter(t.Context(), decoration); err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			waited := make(chan error, 1)
+			go func() { waited <- q.enter(ctx, decoration) }()
+			synctest.Wait()
+			cancel()
+			q.leave()
+			if err := <-waited; err == nil {
+				q.leave()
+			} else {
+				late++
+			}
+			if q.taken {
+				t.Fatal("the gate is taken by nobody")
+			}
+		}
+		if late == 0 {
+			t.Error("nothing came too late")
 		}
 	})
 }

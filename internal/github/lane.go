@@ -120,7 +120,7 @@ func (t *tries) turn(ctx context.Context) (ready bool, err error) {
 		err = t.client.mayWrite()
 	}
 	if err != nil || t.blocked(now()) > 0 {
-		gate.turns.leave()
+		gate.leave()
 		return false, err
 	}
 	if t.creates {

@@ -308,3 +308,53 @@ func TestMorePullRequestsThanAreReadAreAnError(t *testing.T) {
 		t.Errorf("got %d pull requests and no error, want no half of the truth", len(open))
 	}
 }
+
+// TestTheLastFullPageHidesNothing is about a list that grows: the full page before stays as it is, and so does its ETag.
+func TestTheLastFullPageHidesNothing(t *testing.T) {
+	t.Parallel()
+	var page []string
+	for n := range pullsPerPage {
+		page = append(page, fmt.Sprintf(`{"number":%d}`, n+1))
+	}
+	more := `[]`
+	f := &fake{answer: func(_ int, r seen, req *http.Request) (int, http.Header, string) {
+		switch {
+		case strings.Contains(r.query, "page=2"):
+			return 200, nil, more
+		case req.Header.Get("If-None-Match") != "":
+			return 304, nil, ""
+		}
+		return 200, headers("Etag", `"full"`), "[" + strings.Join(page, ",") + "]"
+	}}
+	c := tokenClient(t, f)
+	for _, want := range []int{pullsPerPage, pullsPerPage + 1} {
+		if open, err := c.OpenPullRequests(t.Context(), "acme/storefront"); err != nil || len(open) != want {
+			t.Errorf("got %d pull requests, %v, want %d", len(open), err, want)
+		}
+		more = fmt.Sprintf(`[{"number":%d}]`, pullsPerPage+1)
+	}
+}
+
+// TestACommentThatIsDeletedMeanwhileIsMadeAnew is about the moment between a look at it and its update.
+func TestACommentThatIsDeletedMeanwhileIsMadeAnew(t *testing.T) {
+	t.Parallel()
+	for status, want := range map[int]int64{404: 11, 410: 11, 422: 0} {
+		synctest.Test(t, func(t *testing.T) {
+			f := &fake{answer: func(n int, r seen, req *http.Request) (int, http.Header, string) {
+				switch {
+				case r.method == http.MethodPatch:
+					return status, nil, `{"message":"no"}`
+				case r.method == http.MethodGet && strings.HasSuffix(r.path, "/comments/5"):
+					return 200, nil, `{"id":5,"body":"old"}`
+				}
+				return nothingYet(n, r, req)
+			}}
+			m := sticky()
+			m.ID = 5
+			id, err := tokenClient(t, f).UpsertComment(t.Context(), m)
+			if (err == nil) != (want != 0) || err == nil && id != want {
+				t.Errorf("%d: got %d, %v, want %d", status, id, err, want)
+			}
+		})
+	}
+}

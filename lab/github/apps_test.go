@@ -3,6 +3,7 @@ package github
 import (
 	"encoding/json"
 	"errors"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -144,9 +145,7 @@ func TestAManifestThatGitHubWouldNotTakeIsRefused(t *testing.T) {
 	} {
 		body := map[string]any{}
 		for _, part := range []map[string]any{good, change} {
-			for key, value := range part {
-				body[key] = value
-			}
+			maps.Copy(body, part)
 		}
 		want := http.StatusUnprocessableEntity
 		if len(change) == 0 {

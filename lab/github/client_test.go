@@ -49,6 +49,10 @@ func TestTheProductsClientKeepsToTheContract(t *testing.T) {
 func TestTheAppKeyIsPrivate(t *testing.T) {
 	t.Parallel()
 	st := start(t)
+	if err := os.Remove(filepath.Join(st.dir, "app.pem")); err != nil {
+		t.Fatal(err)
+	}
+	st.restart() // makes its own
 	for _, name := range []string{"app.pem", "state.json"} {
 		st.server.saver.changed()
 		if err := st.server.saver.save(); err != nil {

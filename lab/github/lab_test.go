@@ -3,6 +3,8 @@ package github
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
+	"crypto/rsa"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -28,6 +30,12 @@ var describe = sync.OnceValues(func() ([]byte, error) {
 		return nil, err
 	}
 	return Description(context.Background(), filepath.Join(cache, "inhaul-lab"))
+})
+
+// appKey is the same for all stands: making one takes long.
+var appKey = sync.OnceValues(func() ([]byte, error) {
+	key, err := rsa.GenerateKey(rand.Reader, keyBits)
+	return encodeKey(key), err
 })
 
 // stand is a running stand-in whose address survives a restart.
@@ -57,6 +65,9 @@ func start(t *testing.T) *stand {
 		server.ServeHTTP(w, r)
 	}))
 	st.url = st.http.URL
+	if key, err := appKey(); err != nil || writeAtomically(filepath.Join(st.dir, "app.pem"), key) != nil {
+		t.Fatal("the App's key cannot be written")
+	}
 	st.restart()
 	t.Cleanup(func() {
 		st.http.Close()

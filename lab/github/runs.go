@@ -156,7 +156,7 @@ func (run *workflowRun) repeat(attempts []*workflowRun) error {
 		return fmt.Errorf("runNumber: a re-run of run %d has %d, got %d", run.RunID, first.RunNumber, run.RunNumber)
 	}
 	run.RunNumber, run.ActorID, run.pullChange = first.RunNumber, first.ActorID, first.pullChange
-	if first.pullChange.Fork && first.Event == "pull_request" {
+	if first.Fork && first.Event == "pull_request" {
 		run.IDTokenPermission, run.Permissions = first.IDTokenPermission, first.Permissions
 	}
 	if run.RefProtected == nil {
