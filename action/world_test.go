@@ -1,6 +1,7 @@
 package action
 
 import (
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"crypto/x509"
@@ -114,9 +115,9 @@ func (w *world) sleep(ctx context.Context, d time.Duration) error {
 	return ctx.Err()
 }
 
-func (w *world) ShowCheck(_ context.Context, id int64, c receipt.Check) (int64, string, error) {
-	if w.refuse != nil {
-		return id, "", w.refuse
+func (w *world) ShowCheck(ctx context.Context, id int64, c receipt.Check) (int64, string, error) {
+	if err := cmp.Or(w.refuse, ctx.Err()); err != nil {
+		return id, "", err
 	}
 	w.wrote = append(w.wrote, fmt.Sprintf("check %d on %s of %s: %s: %s%s: %s", id, c.Commit[:7], c.Repository, c.Name, c.Status, c.Conclusion, c.Title))
 	return 4711, "https://github.com/acme/shop/runs/4711", nil

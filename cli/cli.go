@@ -1,5 +1,5 @@
 // Package cli has the commands of inhaul, the developer's program: convert,
-// validate, plan, releases and rollback.
+// validate, plan, releases, rollback and verify-receipt.
 //
 // Start with Commands.Run. The package touches nothing but what it is given: it
 // reads folders and writes files through Files, asks a cluster through Cluster,
@@ -36,17 +36,19 @@ type Commands struct {
 	Getenv         func(string) string
 	Files          Files
 	Connect        func(Connection) (Cluster, error)
+	Receipts       Receipts // only for references to verify-receipt
 	Now            func() time.Time
 }
 
 // grammar is the command line: kong reads it off the fields and their tags.
 type grammar struct {
-	Convert  convertCommand  `cmd:"" help:"Turn a Procfile, porter.yaml or serverless.yml into an inhaul.yaml."`
-	Validate validateCommand `cmd:"" help:"Say every mistake in inhaul.yaml, or what it means in each environment."`
-	Plan     planCommand     `cmd:"" help:"Say what a release would change."`
-	Releases releasesCommand `cmd:"" help:"List what was released, and say what serves."`
-	Rollback rollbackCommand `cmd:"" help:"Bring an older release back, straight on the cluster."`
-	Version  versionCommand  `cmd:"" help:"Print the version."`
+	Convert       convertCommand       `cmd:"" help:"Turn a Procfile, porter.yaml or serverless.yml into an inhaul.yaml."`
+	Validate      validateCommand      `cmd:"" help:"Say every mistake in inhaul.yaml, or what it means in each environment."`
+	Plan          planCommand          `cmd:"" help:"Say what a release would change."`
+	Releases      releasesCommand      `cmd:"" help:"List what was released, and say what serves."`
+	Rollback      rollbackCommand      `cmd:"" help:"Bring an older release back, straight on the cluster."`
+	VerifyReceipt verifyReceiptCommand `cmd:"" help:"Say what the agent has signed about a commit, or that it has not."`
+	Version       versionCommand       `cmd:"" help:"Print the version."`
 
 	PrintVersion kong.VersionFlag `name:"version" hidden:"" help:"Print the version."`
 }

@@ -18,15 +18,21 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-func TestStories(t *testing.T) {
+func TestStories(t *testing.T) { testscript.Run(t, stories(t, "testdata")) }
+
+// storyApps numbers the apps of all stories.
+var storyApps atomic.Int64
+
+// stories are the scripts in a folder, and what they can do.
+func stories(t *testing.T, folder string) testscript.Params {
+	t.Helper()
 	lab, dir := needLab(t)
 	commands := buildCommands(t)
-	var apps atomic.Int64
-	testscript.Run(t, testscript.Params{
-		Dir: "testdata",
+	return testscript.Params{
+		Dir: folder,
 		Setup: func(env *testscript.Env) error {
 			// Every story has an app and a repository of its own.
-			n := apps.Add(1)
+			n := storyApps.Add(1)
 			id := fmt.Sprint(5000 + 100*int64(os.Getpid()%100000) + n)
 			env.Setenv("APP", "shop-"+id)
 			env.Setenv("REPOSITORY", "acme/shop-"+id)
@@ -45,22 +51,25 @@ func TestStories(t *testing.T) {
 			return writeKeys(env.WorkDir)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"agentlog":  agentlog,
 			"app":       app,
 			"github":    github,
 			"intents":   intents,
 			"kubectl":   kubectl,
 			"leader":    leader,
 			"output":    output,
+			"pinned":    pinned,
 			"podenv":    podenv,
 			"podsecret": podsecret,
 			"publish":   publish,
 			"published": published,
+			"receipt":   receipt,
 			"refused":   refused,
 			"registry":  registry,
 			"underway":  underway,
 		},
 		Condition: condition,
-	})
+	}
 }
 
 // buildCommands returns a folder with the program inhaul.

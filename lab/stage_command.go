@@ -19,6 +19,7 @@ type agentCommand struct {
 	labFlags
 	Do       string `arg:"" enum:"install,kill,stop,status" help:"install builds and starts them; kill sends a signal, and who ends starts again; stop ends them; status lists them."`
 	Replicas int    `help:"install: how many agents." default:"1"`
+	NoApp    bool   `help:"install: agents without a GitHub App, which publish receipts."`
 	Which    string `help:"kill: leader, all, or a number from 1." default:"leader"`
 	Signal   string `help:"kill: KILL, TERM, STOP or CONT." enum:"KILL,TERM,STOP,CONT" default:"KILL"`
 }
@@ -44,7 +45,7 @@ func (c *agentCommand) Run(m *machine, ctx *invocation) error {
 	if err := s.Build(ctx); err != nil {
 		return err
 	}
-	s.Replicas = c.Replicas
+	s.Replicas, s.NoApp = c.Replicas, c.NoApp
 	return s.InstallAgent(ctx)
 }
 
@@ -97,6 +98,7 @@ type runCommand struct {
 	Rerun        int64             `help:"Number of a run to run again."`
 	NoIDToken    bool              `help:"Leave out the permission id-token: write."`
 	NoChecks     bool              `help:"Leave out the permission checks: read."`
+	MayReport    bool              `help:"Add the permissions checks: write and pull-requests: write."`
 	Input        map[string]string `help:"Inputs of the Action." mapsep:"none"`
 	Env          map[string]string `help:"Variables of the step." mapsep:"none"`
 	Summary      string            `help:"File for the step's job summary." type:"path"`
@@ -120,7 +122,7 @@ func (c *runCommand) Run(m *machine, ctx *invocation) error {
 		}
 	}
 	w := stage.Workflow{
-		Repository: c.Repository, RepositoryID: c.RepositoryID, Dir: dir, Ref: c.Ref, Event: c.Event, RunID: c.Rerun, NoIDToken: c.NoIDToken, NoChecks: c.NoChecks,
+		Repository: c.Repository, RepositoryID: c.RepositoryID, Dir: dir, Ref: c.Ref, Event: c.Event, RunID: c.Rerun, NoIDToken: c.NoIDToken, NoChecks: c.NoChecks, MayReport: c.MayReport,
 		PullRequest: c.PullRequest, Action: c.Action, Labels: c.Label, Fork: c.Fork, Merged: c.Merged,
 		Inputs: c.Input, Env: c.Env, Command: slices.DeleteFunc(c.Command, func(arg string) bool { return arg == "--" }),
 	}
@@ -163,6 +165,7 @@ func (c *runCommand) imageless() bool {
 type checksCommand struct {
 	labFlags
 	Repository string `help:"owner/name." required:""`
+	By         bool   `help:"Tell which App wrote each."`
 	Commit     string `arg:"" help:"The commit (default: HEAD of the working directory)." optional:""`
 }
 
@@ -190,6 +193,9 @@ func (c *checksCommand) Run(m *machine, ctx *invocation) error {
 		}
 		if len(runs) > 0 && !slices.ContainsFunc(runs, func(r stage.CheckRun) bool { return r.Status != "completed" }) {
 			for _, r := range runs {
+				if c.By {
+					fmt.Fprintf(m.out, "by %s: ", r.App.Slug)
+				}
 				fmt.Fprintf(m.out, "%s: %s: %s\n%s\n%s\n", r.Name, r.Conclusion, r.Output.Title, r.Output.Summary, r.Output.Text)
 			}
 			return nil

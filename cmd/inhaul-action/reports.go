@@ -30,7 +30,7 @@ func (r reports) ShowCheck(ctx context.Context, id int64, c receipt.Check) (int6
 	}
 	var err error
 	run.ID, err = r.client.UpsertCheckRun(ctx, run)
-	return run.ID, verdicts{r.client, r.server}.url(c.Repository, run), forbidden(err)
+	return run.ID, verdicts(r).url(c.Repository, run), forbidden(err)
 }
 
 func (r reports) ShowComment(ctx context.Context, id int64, c receipt.Comment) (int64, error) {

@@ -12,13 +12,14 @@ import (
 	"time"
 
 	"github.com/inhaul/inhaul/cli"
+	"github.com/inhaul/inhaul/internal/oci"
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	inhaul := cli.Commands{
 		Version: version(), Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv,
-		Files: cli.Disk{}, Connect: connect, Now: time.Now,
+		Files: cli.Disk{}, Connect: connect, Receipts: oci.New(oci.WithUserAgent("inhaul/" + version())), Now: time.Now,
 	}
 	code := inhaul.Run(ctx, os.Args[1:])
 	stop()

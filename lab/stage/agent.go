@@ -76,7 +76,7 @@ func (s *Stage) overlay(ctx context.Context) (string, error) {
 	}
 	for name, content := range map[string]string{
 		"kustomization.yaml": fmt.Sprintf(kustomization, base),
-		"config.yaml":        fmt.Sprintf(config, s.githubURL(), github.AppID),
+		"config.yaml":        s.config(),
 		"patch.yaml":         fmt.Sprintf(patch, replicas, image, s.Lab.SandboxImage, s.loopback(s.Lab.Ports.Registry), s.loopback(s.Lab.Ports.GitHub)),
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o644); err != nil {
@@ -108,14 +108,25 @@ patches:
   - {path: config.yaml, target: {kind: ConfigMap, name: inhaul-agent}}
 `
 
+// config has the agent's settings in a cluster.
+func (s *Stage) config() string {
+	content := fmt.Sprintf(config, s.githubURL())
+	if !s.NoApp {
+		content += fmt.Sprintf(configApp, github.AppID)
+	}
+	return content
+}
+
 const config = `apiVersion: v1
 kind: ConfigMap
 metadata: {name: inhaul-agent}
 data:
   INHAUL_GITHUB_API_URL: %q
-  INHAUL_GITHUB_APP_ID: "%d"
-  INHAUL_GITHUB_APP_KEY_FILE: /etc/inhaul/agent/github-app.pem
   SSL_CERT_FILE: /lab/ca/ca.crt
+`
+
+const configApp = `  INHAUL_GITHUB_APP_ID: "%d"
+  INHAUL_GITHUB_APP_KEY_FILE: /etc/inhaul/agent/github-app.pem
 `
 
 const patch = `apiVersion: apps/v1

@@ -95,12 +95,16 @@ func (s *Stage) startReplica(ctx context.Context, table *process.Table, n int) e
 	if err != nil {
 		return err
 	}
+	var app []string
+	if !s.NoApp {
+		app = []string{"INHAUL_GITHUB_APP_ID=" + strconv.Itoa(github.AppID), "INHAUL_GITHUB_APP_KEY_FILE=" + s.Lab.AppKeyFile()}
+	}
 	p, err := table.Start(process.Spec{
 		Name: name, Path: s.Self, Log: s.Lab.Log(name), Gentle: true,
 		Args: []string{"lab", "supervise", "--pid-file", s.agentPID(name), "--", s.Bin("inhaul-agent"), "--kubeconfig", s.agentKubeconfig()},
-		Env: append(s.Environ(),
+		Env: append(append(s.Environ(), app...),
 			"INHAUL_HEALTH_ADDR=127.0.0.1:"+strconv.Itoa(port), "INHAUL_IDENTITY="+strings.Replace(name, agentProcess, "lab", 1), "INHAUL_GITHUB_API_URL="+s.githubURL(),
-			"INHAUL_GITHUB_APP_ID="+strconv.Itoa(github.AppID), "INHAUL_GITHUB_APP_KEY_FILE="+s.Lab.AppKeyFile(), "INHAUL_NAMESPACE="+agentNamespace,
+			"INHAUL_NAMESPACE="+agentNamespace,
 			"INHAUL_LOG_LEVEL=debug"),
 	})
 	if err != nil {

@@ -25,6 +25,7 @@ type Workflow struct {
 	RunID        int64  // of a run to re-run; 0 starts a new one
 	NoIDToken    bool   // the workflow lacks the permission id-token: write
 	NoChecks     bool   // the workflow lacks the permission checks: read
+	MayReport    bool   // the workflow has the permissions checks: write and pull-requests: write
 	PullRequest  int    // of the event pull_request
 	Action       string // what happened to it, or to a release
 	Labels       []string
@@ -99,6 +100,9 @@ func (w Workflow) permissions() map[string]string {
 	permissions := map[string]string{"contents": "read"}
 	if !w.NoChecks {
 		permissions["checks"] = "read"
+	}
+	if w.MayReport {
+		permissions["checks"], permissions["pull_requests"] = "write", "write"
 	}
 	return permissions
 }

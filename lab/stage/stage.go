@@ -29,7 +29,8 @@ type Stage struct {
 	Out    io.Writer
 	Now    func() time.Time
 
-	Replicas int // how many agents InstallAgent and StartAgent start; zero is one
+	Replicas int  // how many agents InstallAgent and StartAgent start; zero is one
+	NoApp    bool // they have no GitHub App, and publish receipts instead
 }
 
 // Bin is where the programs under test are.
@@ -161,7 +162,10 @@ type CheckRun struct {
 	Conclusion string `json:"conclusion"`
 	ExternalID string `json:"external_id"`
 	HTMLURL    string `json:"html_url"`
-	Output     struct {
+	App        struct {
+		Slug string `json:"slug"`
+	} `json:"app"`
+	Output struct {
 		Title   string `json:"title"`
 		Summary string `json:"summary"`
 		Text    string `json:"text"`
