@@ -256,8 +256,7 @@ func (a *Agent) decide(ctx context.Context, policy Policy, v intent.Verified, re
 	}
 	grant, err := policy.Judge(v)
 	if denied := (*Denied)(nil); errors.As(err, &denied) {
-		refusal.Rule, refusal.Message = denied.Rule, denied.Error()
-		return a.refuse(ctx, refusal, time.Time{})
+		return a.deny(ctx, refusal, denied)
 	}
 	app, found := a.app(policy.app.Name) // newest marks
 	if !found {
@@ -279,8 +278,7 @@ func (a *Agent) decide(ctx context.Context, policy Policy, v intent.Verified, re
 			return a.destroyPreview(ctx, grant, v, refusal)
 		}
 		if waits, denied := app.openable(grant.Environment, p.Source); denied != nil {
-			refusal.Rule, refusal.Message = denied.Rule, denied.Error()
-			return a.refuse(ctx, refusal, time.Time{})
+			return a.deny(ctx, refusal, denied)
 		} else if waits {
 			return nil // still news at the next look
 		}
@@ -290,24 +288,35 @@ func (a *Agent) decide(ctx context.Context, policy Policy, v intent.Verified, re
 			continue
 		}
 		if denied := policy.judgeRelease(old, grant.Environment); denied != nil {
-			refusal.Rule, refusal.Message = denied.Rule, denied.Error()
-			return a.refuse(ctx, refusal, time.Time{})
+			return a.deny(ctx, refusal, denied)
 		}
 	}
 	err = a.admit(ctx, grant, d, past, v, releases, refusal.At, verified)
 	if rejected := (*Rejected)(nil); errors.As(err, &rejected) { // however often it is asked
-		refusal.Rule, refusal.Message = "format", "the cluster cannot store the release: "+rejected.Message
-		if rejected.Object.Kind == "Namespace" {
-			refusal.Rule, refusal.Message = "policy: namespace", rejected.Message
-		}
-		if grant.Environment.PullRequest != 0 && len(releases) == 0 {
-			if err := a.abandonPreview(ctx, refusal.Line); err != nil {
-				return err
-			}
-		}
-		return a.refuse(ctx, refusal, time.Time{})
+		return a.rejected(ctx, refusal, rejected, grant.Environment.PullRequest != 0 && len(releases) == 0)
 	}
 	return err
+}
+
+// deny refuses what policy does not allow.
+func (a *Agent) deny(ctx context.Context, refusal Refusal, denied *Denied) error {
+	refusal.Rule, refusal.Message = denied.Rule, denied.Error()
+	return a.refuse(ctx, refusal, time.Time{})
+}
+
+// rejected refuses what the API server will never store. A preview of which that was
+// the first release is over.
+func (a *Agent) rejected(ctx context.Context, refusal Refusal, why *Rejected, first bool) error {
+	refusal.Rule, refusal.Message = "format", "the cluster cannot store the release: "+why.Message
+	if why.Object.Kind == "Namespace" {
+		refusal.Rule, refusal.Message = "policy: namespace", why.Message
+	}
+	if first {
+		if err := a.abandonPreview(ctx, refusal.Line); err != nil {
+			return err
+		}
+	}
+	return a.refuse(ctx, refusal, time.Time{})
 }
 
 // mayReport reports whether the source's repository is one that a rule names:

@@ -19,6 +19,7 @@ import (
 func previewStory(t *testing.T, w *world) map[string]string {
 	t.Helper()
 	w.beLoud()
+	w.allowPreviews()
 	named := map[string]run{
 		"opened": pull(1, 0, 1), "pushed": pull(3, 2, 3), "closed": closePull(4, 4, 5), "flying": pull(2, 1, 6),
 		"reopened": pull(5, 7, 8), "closed again": closePull(6, 9, 10),
@@ -84,7 +85,7 @@ func checkPreviewStory(t *testing.T, w *world, digests map[string]string) {
 func TestPreviewStory(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w := previewing(t)
+		w := newWorld(t)
 		checkPreviewStory(t, w, previewStory(t, w))
 		if want := []int{1, 2, 3}; fmt.Sprint(w.applied) != fmt.Sprint(want) {
 			t.Errorf("got releases %v applied, want %v: each once", w.applied, want)
@@ -94,27 +95,7 @@ func TestPreviewStory(t *testing.T) {
 
 func TestPreviewStoryWithADeathInEveryCall(t *testing.T) {
 	t.Parallel()
-	calls := 0
-	synctest.Test(t, func(t *testing.T) {
-		w := previewing(t)
-		previewStory(t, w)
-		calls = w.calls
-	})
-	step := 1
-	if testing.Short() {
-		step = 7
-	}
-	for _, before := range []bool{true, false} {
-		for at := 1; at <= calls; at += step {
-			t.Run(fmt.Sprintf("call %d, before %t", at, before), func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) {
-					w := previewing(t)
-					w.dieAt, w.dieBefore = at, before
-					checkPreviewStory(t, w, previewStory(t, w))
-				})
-			})
-		}
-	}
+	dieInEveryCall(t, previewStory, checkPreviewStory)
 }
 
 func TestPreviewWhileItIsThere(t *testing.T) {
@@ -152,7 +133,7 @@ func (p *failedPolls) Polled(_ string, err error) {
 func TestNothingOfAPreviewComesBackAsNews(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w := previewing(t)
+		w := newWorld(t)
 		previewStory(t, w)
 		before := w.calls
 		w.wait(35 * time.Second) // 4 looks at the registry
@@ -292,11 +273,15 @@ func TestRecordsOfPreviewsGo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := previewing(t)
 		w.tell(t, pull(1, 0, 1), closePull(2, 2, 3))
-		w.wait(7 * 24 * time.Hour)
+		later := func(d time.Duration) { // nobody works meanwhile
+			w.born = w.born.Add(-d)
+			w.wait(time.Minute)
+		}
+		later(7 * 24 * time.Hour)
 		if w.pr7().Phase != PreviewDestroyed {
 			t.Error("the record went while an older intent could come")
 		}
-		w.wait(3 * time.Hour)
+		later(2 * time.Hour)
 		if p := w.pr7(); p.Phase != "" {
 			t.Errorf("got %s after 7 days and some hours, want no record", p.Phase)
 		}

@@ -85,8 +85,7 @@ func (a *Agent) destroyPreview(ctx context.Context, grant Grant, v intent.Verifi
 	releases := a.Reader.Releases(as.Line)
 	p, err := a.Previews.KeepPreview(ctx, as.Line, func(p *Preview) error { return p.destroy(destroy, v, releases) })
 	if denied := (*Denied)(nil); errors.As(err, &denied) {
-		as.Rule, as.Message = denied.Rule, denied.Error()
-		return a.refuse(ctx, as, time.Time{})
+		return a.deny(ctx, as, denied)
 	}
 	if err != nil {
 		return fmt.Errorf("recording the end of preview %s: %w", as.Line, err)

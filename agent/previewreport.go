@@ -9,10 +9,11 @@ import (
 	"github.com/inhaul/inhaul/spec"
 )
 
-// The phases of a destroy, as a way shows it, beside waitingPhase.
+// The phases of a destroy, as a way shows it, beside waitingPhase; no release has one
+// of them.
 const (
-	destroyingPhase Phase = "Destroying"
-	destroyedPhase  Phase = "Destroyed"
+	destroyingPhase = "Destroying"
+	destroyedPhase  = "Destroyed"
 )
 
 // end is a destroy and the preview that it takes away, for the texts about it.

@@ -115,9 +115,13 @@ func (w *world) DeleteNamespace(ctx context.Context, p Preview) (left string, er
 func previewing(tb testing.TB) *world {
 	tb.Helper()
 	w := newWorld(tb)
+	w.allowPreviews()
+	return w
+}
+
+func (w *world) allowPreviews() {
 	w.app.PreviewPolicy = &PreviewPolicy{Namespace: "{app}-pr-{number}", Host: "pr-{number}.{app}.preview.example.com", Max: 5}
 	w.app.Rules = append(w.app.Rules, Rule{Name: "pull requests", Environments: []string{"pr-*"}, RepositoryID: 1234, Refs: []string{"refs/pull/*/merge"}})
-	return w
 }
 
 // pull is a run of pull request 7, which deploys its preview.
