@@ -62,7 +62,7 @@ func TestAStuckRepositoryDelaysNoOther(t *testing.T) {
 }
 
 // TestManyStuckRepositoriesExhaustNothing is about fifty that hang and one that
-// does not.
+// does not, and about a way that has nothing to do with them.
 func TestManyStuckRepositoriesExhaustNothing(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -74,6 +74,14 @@ func TestManyStuckRepositoriesExhaustNothing(t *testing.T) {
 			})
 		}
 		w.app.Status.Refusals[maxRefusals-1].Repository = "acme/good"
+		w.hub.ways = []Way{WayReceipt}
+		receiptsBy := w.now().Add(time.Minute)
+		w.hub.onSay = func(context.Context, Way) error {
+			if w.now().After(receiptsBy) {
+				t.Error("a receipt waited for check runs that hang")
+			}
+			return nil
+		}
 		var mu sync.Mutex
 		now, most := 0, 0
 		w.onSend = func(ctx context.Context, c Check) error {

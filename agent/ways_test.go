@@ -49,6 +49,9 @@ func TestEveryWayShowsWhatIsDurable(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		checkLoudStory(t, w, loudStory(t, w))
+		if w.hub.sought > 1 {
+			t.Errorf("the comment was looked for %d times, though it is known", w.hub.sought)
+		}
 		for _, intent := range w.hub.deployed {
 			for i, state := range w.hub.states[intent][1:] {
 				if state == w.hub.states[intent][i] {
@@ -198,4 +201,84 @@ func TestAPullRequestIsReportedOnItsHead(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestNoWayTurnsGreenLate is TestASuccessThatIsOverNeverTurnsGreen for what stands
+// for a check: the word of the first is under way when the second is live.
+func TestNoWayTurnsGreenLate(t *testing.T) {
+	t.Parallel()
+	for _, way := range []Way{WayStatus, WayReceipt} {
+		t.Run(string(way), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				w.beLoud()
+				w.hub.onSay = func(ctx context.Context, said Way) error {
+					releases := w.Releases(Line{"storefront", "production"})
+					if said == way && len(releases) == 1 && releases[0].Status.Phase == Succeeded {
+						return hang(ctx)
+					}
+					return nil
+				}
+				w.publish(t, push(1, 0, 1))
+				w.runUntil(w.now().Add(time.Minute), func() {
+					time.Sleep(20 * time.Second)
+					w.publish(t, push(2, 1, 2))
+				})
+				first, second := w.releases[0], w.releases[1]
+				for _, s := range w.hub.statuses[first.Source.Commit+"inhaul / production"] {
+					if way == WayStatus && s.State == "success" {
+						t.Errorf("got status %+v of what no longer serves", s)
+					}
+				}
+				for _, r := range w.hub.receipts[first.Intent] {
+					if way == WayReceipt && r.Check.Conclusion == Success {
+						t.Errorf("got receipt %+v of what no longer serves", r)
+					}
+				}
+				if got := first.Status.Shown(way).Phase; got != Superseded || second.Status.Shown(way).Phase != Succeeded {
+					t.Errorf("got the first shown as %s and the second as %s, want it superseded and live", got, second.Status.Shown(way).Phase)
+				}
+				w.checkWays(t)
+			})
+		})
+	}
+}
+
+// TestAReleaseIsKeptUntilEveryWayShowsIt is about more releases than are kept while
+// one way is away: none is forgotten before it is said what became of it.
+func TestAReleaseIsKeptUntilEveryWayShowsIt(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.beLoud()
+		w.app.History = 1
+		up := w.now().Add(20 * time.Minute)
+		w.hub.onSay = func(_ context.Context, way Way) error {
+			if way == WayDeployment && w.now().Before(up) {
+				return errAway
+			}
+			return nil
+		}
+		for i := range 4 {
+			w.publish(t, push(int64(i+1), i, i+1))
+			w.runUntil(w.now().Add(4*time.Minute), nil)
+		}
+		if len(w.releases) != 4 {
+			t.Fatalf("got %d releases while their deployments are not shown, want 4", len(w.releases))
+		}
+		w.runUntil(up.Add(10*time.Minute), nil)
+		if len(w.releases) != 1 {
+			t.Errorf("got %d releases once all is shown, want 1", len(w.releases))
+		}
+		for _, digest := range w.hub.deployed {
+			want := DeploymentInactive
+			if digest == w.releases[0].Intent {
+				want = DeploymentSuccess
+			}
+			if d := w.hub.deployments[digest]; d.State != want || len(w.hub.deployed) != 4 {
+				t.Errorf("got deployment %d of %d %s, want 4, and it %s", d.ID, len(w.hub.deployed), d.State, want)
+			}
+		}
+	})
 }

@@ -25,6 +25,7 @@ type hub struct {
 	states      map[string][]DeploymentState     // by intent
 	comments    map[string]Comment               // by marker and pull request
 	commented   int                              // times that a comment was written
+	sought      int                              // times that one was looked for by its marker
 	statuses    map[string][]CommitStatus        // by commit and context
 	receipts    map[string][]Receipt             // by intent
 }
@@ -97,6 +98,9 @@ func (w *world) ShowDeployment(ctx context.Context, d Deployment) (int64, error)
 func (w *world) ShowComment(ctx context.Context, c Comment) (int64, error) {
 	key := fmt.Sprint(c.PullRequest, c.Marker)
 	err := w.say(ctx, WayComment, func(h *hub) error {
+		if c.ID == 0 {
+			h.sought++
+		}
 		old, found := h.comments[key]
 		if !found {
 			old.ID = int64(len(h.comments) + 1)
