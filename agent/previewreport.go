@@ -11,8 +11,8 @@ import (
 
 // The phases of a destroy, as a way shows it, beside waitingPhase.
 const (
-	destroyingPhase Phase = "Destroying"
-	destroyedPhase  Phase = "Destroyed"
+	destroyingPhase = "Destroying"
+	destroyedPhase  = "Destroyed"
 )
 
 // end is a destroy and the preview that it takes away, for the texts about it.
