@@ -12,9 +12,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/inhaul/inhaul/agent"
 	"github.com/inhaul/inhaul/api/v1alpha1"
+	"github.com/inhaul/inhaul/intent"
 )
 
 // fill sets every field that v has, so that a field which the mapping forgets
@@ -65,6 +67,7 @@ func filled[T any]() T {
 func TestReleaseRoundTrip(t *testing.T) {
 	t.Parallel()
 	want := filled[agent.Release]()
+	want.Removed = false // of a release that has no resource any more
 	encoded, err := json.Marshal(releaseResource(want))
 	if err != nil {
 		t.Fatal(err)
@@ -180,6 +183,10 @@ func TestStatusKeepsToTheSchema(t *testing.T) {
 func TestAppRoundTrip(t *testing.T) {
 	t.Parallel()
 	want := filled[agent.App]()
+	want.Previews = nil // resources of their own; see agent.App.With
+	for i := range want.Environments {
+		want.Environments[i].PullRequest, want.Environments[i].Host = 0, "" // of those alone
+	}
 	o := &v1alpha1.App{}
 	o.Name = want.Name
 	o.Spec = v1alpha1.AppSpec{Intents: want.Intents, Images: want.Images, History: want.History}
@@ -195,6 +202,11 @@ func TestAppRoundTrip(t *testing.T) {
 			Domains: e.Domains, Routing: v1alpha1.Routing(e.Routing), Drift: string(e.Drift),
 		})
 	}
+	o.Spec.Previews = &v1alpha1.PreviewPolicy{
+		Namespace: want.PreviewPolicy.Namespace, Host: want.PreviewPolicy.Host, URL: want.PreviewPolicy.URL,
+		Routing: v1alpha1.Routing(want.PreviewPolicy.Routing), Quota: v1alpha1.Quota(want.PreviewPolicy.Quota),
+		Max: want.PreviewPolicy.Max, Drift: string(want.PreviewPolicy.Drift),
+	}
 	o.Status = appStatusResource(want.Status)
 	encoded, err := json.Marshal(o)
 	if err != nil {
@@ -205,6 +217,34 @@ func TestAppRoundTrip(t *testing.T) {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(want, domainApp(&stored)); diff != "" {
+		t.Errorf("lost on the way through the API server (-want +got):\n%s", diff)
+	}
+}
+
+func TestPreviewRoundTrip(t *testing.T) {
+	t.Parallel()
+	want := filled[agent.Preview]()
+	want.Line.Environment, want.Marks.Environment = "pr-7", "pr-7"
+	for i, r := range want.Remains { // no more than what is yet to be told needs
+		want.Remains[i] = agent.Release{
+			Line: want.Line, Namespace: want.Namespace, Number: r.Number, Intent: r.Intent, Kind: r.Kind, Commit: r.Commit, Rule: r.Rule, Image: r.Image,
+			Source: r.Source, IssuedAt: r.IssuedAt, Evidence: intent.Evidence{Scheme: r.Evidence.Scheme}, Removed: true,
+			Status: agent.Status{
+				Phase: agent.Superseded, Message: r.Status.Message, Timeline: r.Status.Timeline, Reported: r.Status.Reported, ReportedOn: r.Status.ReportedOn,
+			},
+		}
+	}
+	o := previewObject(want, "inhaul")
+	o.UID = types.UID(want.UID)
+	encoded, err := json.Marshal(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var stored v1alpha1.Preview
+	if err := json.Unmarshal(encoded, &stored); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, domainPreview(&stored)); diff != "" {
 		t.Errorf("lost on the way through the API server (-want +got):\n%s", diff)
 	}
 }
