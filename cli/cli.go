@@ -38,7 +38,7 @@ type Commands struct {
 	Files          Files
 	Folders        Folders
 	Connect        func(Connection) (Cluster, error)
-	Receipts       Receipts // only for references to verify-receipt
+	Receipts       Receipts                         // only for references to verify-receipt
 	GitHub         func(api string) (GitHub, error) // by the address of its REST API; nil: there is none
 	Registrar      Registrar
 	Now            func() time.Time
