@@ -39,10 +39,10 @@ const waitingPhase = "Waiting"
 // GitHub's lists is written as seldom as it may.
 func (r Release) phase(way Way) Phase {
 	shown := r.Status.Phase
-	switch {
-	case shown == "":
+	if shown == "" {
 		shown = Pending
-	case shown == Applying:
+	}
+	if shown == Applying {
 		shown = RollingOut
 	}
 	switch {

@@ -36,9 +36,7 @@ func checkLoudStory(t *testing.T, w *world, _ map[string]string) {
 	if w.made != 7 {
 		t.Errorf("got %d check runs made, want 7", w.made)
 	}
-	var comment Comment
-	for _, comment = range w.hub.comments {
-	}
+	comment := w.hub.comments["7"+commentMarker("storefront")]
 	if len(w.hub.comments) != 1 || comment.PullRequest != 7 || !strings.Contains(comment.Body, "Failed") || !strings.Contains(comment.Body, short(headOf(push(4, 0, 6)))) {
 		t.Errorf("got comments %+v, want one that shows the red one", w.hub.comments)
 	}

@@ -96,7 +96,7 @@ func (w *world) ShowDeployment(ctx context.Context, d Deployment) (int64, error)
 }
 
 func (w *world) ShowComment(ctx context.Context, c Comment) (int64, error) {
-	key := fmt.Sprint(c.PullRequest, c.Marker)
+	key := fmt.Sprintf("%d%s", c.PullRequest, c.Marker)
 	err := w.say(ctx, WayComment, func(h *hub) error {
 		if c.ID == 0 {
 			h.sought++

@@ -131,7 +131,7 @@ func (l *ledger) commented(line *line, releases []release) []string {
 			body = w.Text
 		}
 	}
-	for _, row := range strings.Split(body, "\n") {
+	for row := range strings.SplitSeq(body, "\n") {
 		if strings.HasPrefix(row, "| staging |") && want != "" && strings.Contains(row, want) {
 			return nil
 		}

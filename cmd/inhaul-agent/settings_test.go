@@ -1,6 +1,7 @@
 package main
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -31,9 +32,7 @@ func TestWhatIsConfiguredTurnsWaysOn(t *testing.T) {
 	app := map[string]string{"INHAUL_GITHUB_APP_ID": "7", "INHAUL_GITHUB_APP_KEY_FILE": file}
 	with := func(all map[string]string, more ...string) map[string]string {
 		set := map[string]string{}
-		for name, value := range all {
-			set[name] = value
-		}
+		maps.Copy(set, all)
 		for i := 0; i < len(more); i += 2 {
 			set[more[i]] = more[i+1]
 		}

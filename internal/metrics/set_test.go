@@ -133,6 +133,20 @@ func TestTheAgesOfWaitingWorkAreTheLeaders(t *testing.T) {
 	wantLines(t, written(t, s), "inhaul_leader 0")
 }
 
+// TestEachWayLagsByItself is about a check that is shown and a deployment that is not.
+func TestEachWayLagsByItself(t *testing.T) {
+	t.Parallel()
+	r := release(1, agent.Succeeded, 0, 0, 0, 0, 0, 10)
+	r.Status.Reported = []agent.Reported{{Way: agent.WayCheck, Phase: agent.Succeeded}}
+	c := &cluster{releases: []agent.Release{r}}
+	s := newSet(c, noon().Add(time.Minute))
+	s.config.Ways = []agent.Way{agent.WayCheck, agent.WayDeployment}
+	defer s.Lead()()
+	wantLines(t, written(t, s),
+		`inhaul_report_lag_seconds{app="shop",way="check"} 0`, `inhaul_report_lag_seconds{app="shop",way="deployment"} 50`,
+		`inhaul_reports_pending{app="shop",way="check"} 0`, `inhaul_reports_pending{app="shop",way="deployment"} 1`)
+}
+
 func TestCountsOfTheWorldOutside(t *testing.T) {
 	t.Parallel()
 	s := newSet(&cluster{}, noon())
