@@ -235,6 +235,9 @@ func TestPreviewRoundTrip(t *testing.T) {
 		}
 	}
 	o := previewObject(want, "inhaul")
+	if o.Name != previewName(want.Line) || o.Namespace != "inhaul" || o.Spec.PullRequest != 7 {
+		t.Errorf("got %s in %s of pull request %d", o.Name, o.Namespace, o.Spec.PullRequest)
+	}
 	o.UID = types.UID(want.UID)
 	encoded, err := json.Marshal(o)
 	if err != nil {
