@@ -38,14 +38,16 @@ func (a *Agent) eachRelease(app App, see func(Release, view)) {
 // comment is the one comment of app on the pull request: how each environment
 // stands to which it was deployed. All of it is made again from the kept releases
 // each time, so that it does not matter what the last one said. headOf tells which
-// head commit a release is of; empty for none.
-func (a *Agent) comment(app App, repository string, number int, headOf func(Release) string) Comment {
-	c := Comment{Repository: repository, PullRequest: number, Marker: commentMarker(app.Name)}
+// head commit a release is of; empty for none. The releases are those of which it
+// tells, as it tells of them.
+func (a *Agent) comment(app App, repository string, number int, headOf func(Release) string) (c Comment, told []Release) {
+	c = Comment{Repository: repository, PullRequest: number, Marker: commentMarker(app.Name)}
 	var rows []Standing
 	a.eachRelease(app, func(r Release, v view) {
 		if r.Source.Repository != repository || r.Source.PullRequest != number {
 			return
 		}
+		told = append(told, r)
 		if id := r.Status.Shown(WayComment).ID; id != 0 {
 			c.ID = id
 		}
@@ -65,7 +67,7 @@ func (a *Agent) comment(app App, repository string, number int, headOf func(Rele
 		}
 	}
 	c.Body = commentBody(app.Name, rows)
-	return c
+	return c, told
 }
 
 // showComment shows the comment of m's pull request, with the commits that GitHub has
@@ -75,7 +77,8 @@ func (a *Agent) showComment(ctx context.Context, m *message) (int64, error) {
 	if !found {
 		return 0, fmt.Errorf("there is no App %q", m.line.App)
 	}
-	c := a.comment(app, m.repository, m.pullRequest(), func(r Release) string {
+	var c Comment
+	c, m.told = a.comment(app, m.repository, m.pullRequest(), func(r Release) string {
 		a.mu.Lock()
 		defer a.mu.Unlock()
 		if h := r.message(WayComment, view{}).claims(); r.Status.ReportedOn == "" && a.heads[h] {
@@ -115,7 +118,13 @@ func (a *Agent) reportComment(ctx context.Context, app App, to target, number in
 	if err != nil {
 		return fmt.Errorf("commenting on pull request %d: %w", number, err)
 	}
-	for _, r := range news {
+	if m.told == nil { // it was given up before there was any
+		m.told = news
+	}
+	for _, r := range m.told { // which may have moved on since it was news
+		if !r.unreported(WayComment) {
+			continue
+		}
 		reported := r.shows(WayComment)
 		reported.ID = id
 		if err := a.recordReport(ctx, r, reported, shown); err != nil {

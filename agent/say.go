@@ -18,6 +18,7 @@ type message struct {
 	since      time.Time // when the intent was issued
 	at         time.Time // of the newest moment that it tells of
 	id         int64     // as in Reported
+	told       []Release // that the comment tells of, as it does; once it is shown
 
 	view    view
 	release *Release
@@ -158,7 +159,7 @@ func (a *Agent) publish(ctx context.Context, m *message) (int64, error) {
 	}
 	if number := m.pullRequest(); number != 0 && m.commented() {
 		claimed := func(r Release) string { return r.Source.HeadCommit }
-		comment := a.comment(app, m.repository, number, claimed)
+		comment, _ := a.comment(app, m.repository, number, claimed)
 		receipt.Comment = &comment
 	}
 	for number := m.id + 1; ; number++ {

@@ -280,3 +280,24 @@ func TestAReleaseIsKeptUntilEveryWayShowsIt(t *testing.T) {
 		}
 	})
 }
+
+// TestACommentIsWrittenOnceForWhatItSays is about a release that goes live while
+// GitHub is asked about its pull request: the comment says so, and that is on record.
+func TestACommentIsWrittenOnceForWhatItSays(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.beLoud()
+		w.hub.onSay = func(_ context.Context, way Way) error {
+			if way == "" {
+				time.Sleep(20 * time.Second)
+			}
+			return nil
+		}
+		w.publish(t, proposed(push(1, 0, 1)))
+		w.run()
+		if r := w.releases[0]; w.hub.commented != 1 || r.Status.Shown(WayComment).Phase != Succeeded {
+			t.Errorf("got the comment written %d times and %+v on record, want it once", w.hub.commented, r.Status.Reported)
+		}
+	})
+}
