@@ -380,9 +380,12 @@ func TestTheCheckAndTheCommentStayInTheirPlaces(t *testing.T) {
 	}{
 		{"on the head commit and the pull request", same, []string{
 			"check 0 on fedcba9 of acme/shop: inhaul / pr-7: completedsuccess: Live",
-			"comment 0 on acme/shop#7: <!-- inhaul shop --> live",
+			"comment 0 on acme/shop#7: <!-- inhaul: preview shop --> live",
 		}},
 		{"under one of its own names, of its own pull request", func(p *receipt.Predicate) { p.Check.Name, p.Comment.PullRequest = "ci / tests", 8 }, []string{
+			"check 0 on fedcba9 of acme/shop: inhaul / pr-7: completedsuccess: Live",
+		}},
+		{"in its own comment", func(p *receipt.Predicate) { p.Comment.Marker, p.Comment.Body = "<!-- lint -->", "<!-- lint --> all well" }, []string{
 			"check 0 on fedcba9 of acme/shop: inhaul / pr-7: completedsuccess: Live",
 		}},
 		{"in its own repository", func(p *receipt.Predicate) { p.Comment.Repository = "acme/api" }, []string{
@@ -400,7 +403,7 @@ func TestTheCheckAndTheCommentStayInTheirPlaces(t *testing.T) {
 			with(w.env, "GITHUB_EVENT_NAME", "pull_request", "GITHUB_REF", "refs/pull/7/merge")
 			s.at(map[int]func(*receipt.Predicate){2: func(p *receipt.Predicate) {
 				concluded("success", "Live")(p)
-				p.Comment = &receipt.Comment{Repository: "acme/shop", PullRequest: 7, Marker: "<!-- inhaul shop -->", Body: "<!-- inhaul shop --> live"}
+				p.Comment = &receipt.Comment{Repository: "acme/shop", PullRequest: 7, Marker: "<!-- inhaul: preview shop -->", Body: "<!-- inhaul: preview shop --> live"}
 				c.change(p)
 			}})
 			if err := w.Run(t.Context()); err != nil {
