@@ -385,7 +385,9 @@ func TestTheCheckAndTheCommentStayInTheirPlaces(t *testing.T) {
 		{"under one of its own names, of its own pull request", func(p *receipt.Predicate) { p.Check.Name, p.Comment.PullRequest = "ci / tests", 8 }, []string{
 			"check 0 on fedcba9 of acme/shop: inhaul / pr-7: completedsuccess: Live",
 		}},
-		{"in its own comment", func(p *receipt.Predicate) { p.Comment.Marker, p.Comment.Body = "<!-- lint -->", "<!-- lint --> all well" }, []string{
+		{"in its own comment", func(p *receipt.Predicate) {
+			p.Comment.Marker, p.Comment.Body = "<!-- lint -->", "<!-- lint --> all well"
+		}, []string{
 			"check 0 on fedcba9 of acme/shop: inhaul / pr-7: completedsuccess: Live",
 		}},
 		{"in its own repository", func(p *receipt.Predicate) { p.Comment.Repository = "acme/api" }, []string{
