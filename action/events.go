@@ -119,7 +119,10 @@ func (e event) preview(in Inputs) (request, error) {
 // act is what happened to a pull request of the repository itself.
 func (e event) act(r request, name string, in Inputs) (request, error) {
 	unwanted := slices.Contains(e.labels(), noPreview)
+	ends := e.Action == "closed" || e.Action == "labeled" && e.Label.Name == noPreview
 	switch {
+	case ends && in.DryRun && in.Environment != "": // which is of no pull request
+		return nothing("nothing to plan for "+name, "it changes nothing of "+quiet(in.Environment)+" any more", ""), nil
 	case e.Action == "closed":
 		r.kind = intent.Destroy
 	case e.PullRequest.State == "closed":

@@ -316,3 +316,15 @@ func TestAnImageIsNamedByWhatIsCheckedOut(t *testing.T) {
 		t.Errorf("got the source %+v, want the run's commit", source)
 	}
 }
+
+func TestTheEndOfAPullRequestPlansNoEndOfAnEnvironment(t *testing.T) {
+	t.Parallel()
+	for _, ends := range []string{"closed", "labeled"} {
+		w := newWorld(t)
+		w.pulled(ends, object{"label": object{"name": noPreview}})
+		with(w.env, "INPUT_DRY-RUN", "true", "INPUT_ENVIRONMENT", "production", "GITHUB_REF", "refs/pull/7/merge")
+		if err := w.Run(t.Context()); err != nil || strings.Contains(w.out.String(), "destroyed") {
+			t.Errorf("%s: got %v and\n%s\nwant nothing planned for production", ends, err, w.out)
+		}
+	}
+}

@@ -26,7 +26,7 @@ func (w *waiting) askRegistry(ctx context.Context) error {
 	w.registry.asked(w.a.Now())
 	for !w.ended() && w.number <= maxReceipts {
 		data, found, err := w.a.Receipts.FetchReceipt(ctx, w.d.intents, w.d.intent, w.number)
-		if user, ok := errors.AsType[*UserError](err); ok {
+		if user, ok := errors.AsType[*UserError](err); ok && w.last == nil { // what was read once can be read again
 			w.deaf = user
 			w.a.notice("receipts of the agent cannot be read, so that only its check run can answer: " + user.Message)
 			return nil

@@ -268,6 +268,40 @@ func TestNoRightToReadChecksIsNoMatterWithReceipts(t *testing.T) {
 	}
 }
 
+// moody is a registry that refuses what comes after the first receipt.
+type moody struct {
+	Receipts
+	asked   int
+	refuses func() bool
+}
+
+func (r *moody) FetchReceipt(ctx context.Context, repository, intent string, number int) ([]byte, bool, error) {
+	if r.asked++; number > 1 && r.refuses() {
+		return nil, false, userError("refused by registry", "log in")
+	}
+	return r.Receipts.FetchReceipt(ctx, repository, intent, number)
+}
+
+func TestARegistryThatWasReadIsAskedAgain(t *testing.T) {
+	t.Parallel()
+	for _, back := range []bool{true, false} {
+		w := newWorld(t)
+		s := newSpeaker(t, w)
+		registry := &moody{Receipts: w.Receipts, refuses: func() bool { return !back || s.number < 2 }}
+		w.Receipts = registry
+		s.at(map[int]func(*receipt.Predicate){1: same, 9: concluded("success", "Live")})
+		err := w.Run(t.Context())
+		switch {
+		case back && err != nil:
+			t.Errorf("refused for some seconds: got %v, want the verdict", err)
+		case !back && (ExitCode(err) != 1 || !strings.Contains(err.Error(), "refused by registry")):
+			t.Errorf("refused for good: got %v, want an error that says so", err)
+		case registry.asked > 1000:
+			t.Errorf("got %d questions in a quarter of an hour, want one in some seconds", registry.asked)
+		}
+	}
+}
+
 func TestWhatTheActionHasBegunItEnds(t *testing.T) {
 	t.Parallel()
 	t.Run("after the timeout", func(t *testing.T) {
@@ -346,9 +380,14 @@ func TestTheCheckAndTheCommentStayInTheirPlaces(t *testing.T) {
 	}{
 		{"on the head commit and the pull request", same, []string{
 			"check 0 on fedcba9 of acme/shop: inhaul / pr-7: completedsuccess: Live",
-			"comment 0 on acme/shop#7: <!-- inhaul shop --> live",
+			"comment 0 on acme/shop#7: <!-- inhaul: preview shop --> live",
 		}},
 		{"under one of its own names, of its own pull request", func(p *receipt.Predicate) { p.Check.Name, p.Comment.PullRequest = "ci / tests", 8 }, []string{
+			"check 0 on fedcba9 of acme/shop: inhaul / pr-7: completedsuccess: Live",
+		}},
+		{"in its own comment", func(p *receipt.Predicate) {
+			p.Comment.Marker, p.Comment.Body = "<!-- lint -->", "<!-- lint --> all well"
+		}, []string{
 			"check 0 on fedcba9 of acme/shop: inhaul / pr-7: completedsuccess: Live",
 		}},
 		{"in its own repository", func(p *receipt.Predicate) { p.Comment.Repository = "acme/api" }, []string{
@@ -366,7 +405,7 @@ func TestTheCheckAndTheCommentStayInTheirPlaces(t *testing.T) {
 			with(w.env, "GITHUB_EVENT_NAME", "pull_request", "GITHUB_REF", "refs/pull/7/merge")
 			s.at(map[int]func(*receipt.Predicate){2: func(p *receipt.Predicate) {
 				concluded("success", "Live")(p)
-				p.Comment = &receipt.Comment{Repository: "acme/shop", PullRequest: 7, Marker: "<!-- inhaul shop -->", Body: "<!-- inhaul shop --> live"}
+				p.Comment = &receipt.Comment{Repository: "acme/shop", PullRequest: 7, Marker: "<!-- inhaul: preview shop -->", Body: "<!-- inhaul: preview shop --> live"}
 				c.change(p)
 			}})
 			if err := w.Run(t.Context()); err != nil {

@@ -55,9 +55,16 @@ func (w *waiting) plan(r receipt.Receipt) {
 	p := r.Predicate()
 	check := w.d.ours(p.Check)
 	w.report.check = &check
-	if c := p.Comment; c != nil && c.Repository == w.d.source.Repository && c.PullRequest == w.d.source.PullRequest && c.Body != w.report.said {
+	if c := p.Comment; c != nil && w.d.owns(*c) && c.Body != w.report.said {
 		w.report.comment = c
 	}
+}
+
+// owns reports whether a receipt's comment is one that this run may write: the
+// app's own, on its own pull request. Other comments of the same token are none of
+// the agent's business.
+func (d *deploy) owns(c receipt.Comment) bool {
+	return c.Repository == d.source.Repository && c.PullRequest == d.source.PullRequest && c.Marker == "<!-- inhaul: preview "+d.app.Name+" -->"
 }
 
 // write brings GitHub in step: at once for a verdict, else at most every writeGap.

@@ -191,7 +191,7 @@ func (w *waiting) noVerdict() error {
 	switch {
 	case w.seen:
 		return userError(fmt.Sprintf("the rollout was still going after %s (%s)", waited, d.check.Title),
-			"the agent goes on"+see(": see ", d.check.URL)+"; a longer timeout input waits longer")
+			"the agent goes on"+see(": see ", d.check.URL)+"; a longer timeout input waits longer"+w.silence())
 	case w.blind != nil:
 		return userError(fmt.Sprintf("no agent has answered within %s: no receipt has come, and %v", waited, w.blind),
 			"give the job `permissions: {checks: read}`, or let the agent publish receipts (INHAUL_RECEIPTS=on), or set the input wait to false"+w.silence())

@@ -328,3 +328,21 @@ func TestDecidedIntentsAreBounded(t *testing.T) {
 		t.Errorf("got %d decided, want those away that have expired", len(p.Decided))
 	}
 }
+
+// Each end has a check of its own, on the head commit that it was asked from.
+func TestACommentOnOneEndMovesNoOther(t *testing.T) {
+	t.Parallel()
+	w := previewing(t)
+	p := Preview{Line: Line{App: "storefront", Environment: "pr-7"}, Phase: PreviewDestroyed, Destroys: []Destroy{{Intent: "first"}, {Intent: "second"}}}
+	w.keepPreview(p)
+	a := New(Ports{Previews: w}, Config{Now: w.now})
+	m := p.Destroys[1].message(p, WayComment, view{})
+	m.head = "beef"
+	if err := a.recordEnd(t.Context(), p, m, true, 8); err != nil {
+		t.Fatal(err)
+	}
+	got := w.pr7().Destroys
+	if got[0].ReportedOn != "" || got[1].ReportedOn != "beef" || got[0].shown(WayComment).ID != 8 || got[1].shown(WayComment).ID != 8 {
+		t.Errorf("got %+v, want both told of, and the head of the second alone", got)
+	}
+}

@@ -150,7 +150,10 @@ func (a *Agent) recordEnd(ctx context.Context, p Preview, m *message, shown bool
 			if phase, is := told[d.Intent]; is {
 				s := Status{Reported: d.Reported}
 				s.report(Reported{Way: m.way, Phase: phase, ID: id})
-				d.Reported, d.ReportedOn = s.Reported, orElse(d.ReportedOn, m.head)
+				d.Reported = s.Reported
+				if d.Intent == m.intent { // a comment tells of others, too, which have heads of their own
+					d.ReportedOn = orElse(d.ReportedOn, m.head)
+				}
 			}
 		}
 		if m.way == WayComment && shown {
