@@ -67,7 +67,7 @@ func (s Standing) why() string {
 	}
 	note += "\n\n**Next:** " + strings.TrimSuffix(plain(clip(s.Next, maxNote)), ".") + "."
 	if webAddress(s.Check) != "" {
-		note += " " + link("The check", s.Check) + " has the log and the events."
+		note += " " + link("Details", s.Check) // the check, or the run
 	}
 	return note
 }
