@@ -59,7 +59,7 @@ func TestAPushIsDeployed(t *testing.T) {
 		}
 	}
 	summary := w.read(t, "GITHUB_STEP_SUMMARY")
-	for _, want := range []string{"✅ Deployed: shop → production", "#12", "Release 12 is live", got.Image(), "| Time | build and push 0s, sign 0s, publish 0s, wait 0s |", "All well."} {
+	for _, want := range []string{"✅ Deployed: shop → production", "#12", "Release 12 is live", got.Image(), "| **Time** | build and push 0s, sign 0s, publish 0s, wait 0s |", "All well."} {
 		if !strings.Contains(summary, want) {
 			t.Errorf("got the summary\n%s, want %q in it", summary, want)
 		}

@@ -25,9 +25,17 @@ admitted 23:15:03, applied 23:15:04, ready 23:15:16
 
 </details>`
 
-const agentFailure = `**web: nothing listens on port 8080.** The last good release, 11, is back since 23:16:01.
+const agentFailure = `**web: nothing listens on port 8080; its log says that it listens on port 3000**
 
-` + "```text\nlistening on 0.0.0.0:3000\n```"
+Rolled back to release 11 in 6 s. Release 11 never stopped serving.
+
+**Next:** set port: 3000 in inhaul.yaml.
+
+**Release 12, when it failed**
+
+| service | desired | ready | restarts | image |
+|---|---|---|---|---|
+| web | 2 | ❌ 0 | 0 | ` + "`5b20fe387947` |"
 
 // face is one story as the job summary tells it.
 type face struct {
@@ -45,10 +53,10 @@ func faces() []face {
 	return []face{
 		{"deployed", func(w *world) { w.check = live }},
 		{"failed", func(w *world) {
-			w.check = said("failure", "Failed: web: nothing listens on port 8080", agentFailure, `<!-- inhaul: {"release":12} -->`)
+			w.check = said("failure", "web: nothing listens on port 8080 · release 11 still serves", agentFailure, `<!-- inhaul: {"release":12} -->`)
 		}},
 		{"denied", func(w *world) {
-			w.check = said("action_required", "Denied: branch feature is not allowed in production", "The rule **main to production** allows `refs/heads/main`.", "")
+			w.check = said("action_required", "Denied: refs/heads/feature may not deploy to production", "**denied by policy: rule \"main to production\": ref is \"refs/heads/feature\", want \"refs/heads/main\"**\n\nRefused by `policy: ref`. Nothing was changed.\n\n**Next:** ask the platform owner, who keeps the rules in the App resource shop of the cluster.", "")
 		}},
 		{"superseded", func(w *world) {
 			w.check = said("neutral", "Superseded by abc1234", "A newer push, `abc1234`, was admitted before this one.", "")
@@ -70,7 +78,7 @@ func faces() []face {
 			twoOf(w)
 			w.check = func(after time.Duration) (Check, bool, error) {
 				if strings.Contains(w.asked[len(w.asked)-1], "/ api /") {
-					return said("failure", "Failed: web: nothing listens on port 8080", agentFailure, "")(after)
+					return said("failure", "web: nothing listens on port 8080 · release 11 still serves", agentFailure, "")(after)
 				}
 				return live(after)
 			}

@@ -108,9 +108,9 @@ func (r *rows) add(name, value string) {
 		return
 	}
 	if r.text.Len() == 0 {
-		r.text.WriteString("| | |\n|---|---|\n")
+		r.text.WriteString("| what | |\n|---|---|\n")
 	}
-	r.text.WriteString("| " + name + " | " + value + " |\n")
+	r.text.WriteString("| **" + name + "** | " + value + " |\n")
 }
 
 func (r *rows) String() string { return r.text.String() }
@@ -141,7 +141,7 @@ func (p planned) markdown() string {
 	if len(p.changes) == 0 {
 		b.WriteString("\nThe description does not change.\n")
 	} else {
-		b.WriteString("\n| | what | change |\n|---|---|---|\n")
+		b.WriteString("\n| how | what | change |\n|---|---|---|\n")
 	}
 	for i, c := range p.changes {
 		if i == maxPlanRows {

@@ -158,7 +158,7 @@ func TestARedReceiptTurnsTheJobRed(t *testing.T) {
 		p.Check.Summary = "**web: nothing listens on port 8080.**"
 	}})
 	err := w.Run(t.Context())
-	if ExitCode(err) != 1 || !strings.Contains(w.out.String(), "the deploy to production failed: Failed: web: nothing listens on port 8080%0A**web") {
+	if ExitCode(err) != 1 || !strings.Contains(w.out.String(), "the deploy to production failed: Failed: web: nothing listens on port 8080%0Aweb: nothing listens on port 8080.%0ANext: see ") {
 		t.Errorf("got %v and\n%s", err, w.out)
 	}
 	if last := w.wrote[len(w.wrote)-1]; !strings.Contains(last, "completedfailure") {

@@ -83,7 +83,7 @@ func TestADeployTellsTheWayBack(t *testing.T) {
 	if err := w.Run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if summary := w.read(t, "GITHUB_STEP_SUMMARY"); !strings.Contains(summary, "| Undo | `rollback-to: 6` |") {
+	if summary := w.read(t, "GITHUB_STEP_SUMMARY"); !strings.Contains(summary, "| **Undo** | `rollback-to: 6` |") {
 		t.Errorf("got the summary\n%s, want the way back in it", summary)
 	}
 }

@@ -25,6 +25,7 @@ const (
 const (
 	signDone    = "✅"
 	signFailed  = "❌"
+	signDenied  = "🚫"
 	signNothing = "⏭️"
 	signWaiting = "📨"
 	signPlan    = "📝"
@@ -92,7 +93,7 @@ func severalSummary(o outcome) string {
 	} else {
 		fmt.Fprintf(&b, "### %s %d %s %s\n\n", o.deploys[0].sign(), all, plural(all, "app"), o.verb())
 	}
-	b.WriteString("| | app | environment | release | verdict | URL |\n|---|---|---|---|---|---|\n")
+	b.WriteString("| how | app | environment | release | verdict | URL |\n|---|---|---|---|---|---|\n")
 	for _, d := range o.deploys {
 		verdict := cmp.Or(d.check.Title, firstLine(d.failure))
 		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s |\n", d.sign(), cell(d.app.Name), cell(d.environment), d.release(), cell(verdict), link(d.marker.URL))
@@ -176,7 +177,7 @@ func (d *deploy) told() string {
 		return said + d.next()
 	case said == "":
 		return failureText(d.failure)
-	case mendable:
+	case mendable && !strings.Contains(said, nextMark):
 		return said + nextText(user.Next)
 	}
 	return said
@@ -223,6 +224,8 @@ func (d *deploy) release() string {
 // sign begins a summary of d.
 func (d *deploy) sign() string {
 	switch {
+	case d.failure != nil && d.check.Status == "completed" && d.check.Conclusion == "action_required":
+		return signDenied
 	case d.failure != nil:
 		return signFailed
 	case d.check.Conclusion == "success" || d.inputs.Mode == modeBuild:

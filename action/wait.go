@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/inhaul/inhaul/intent"
@@ -162,7 +163,8 @@ func (a *Action) conclude(d *deploy) error {
 		what, done, undone = "destroy of ", "destroyed ", "not destroyed: "
 	case intent.Deploy:
 	}
-	said := d.check.Title + "\n" + d.check.Summary
+	lines, next := plainLines(d.check.Summary) // all of it is in the job summary
+	said := strings.Join(append([]string{d.check.Title}, lines...), "\n")
 	switch d.check.Conclusion {
 	case "success":
 		a.infof("%s%s: %s", done, d.environment, d.check.Title)
@@ -171,9 +173,9 @@ func (a *Action) conclude(d *deploy) error {
 		a.github().Warningf("%s", undone+said)
 		return nil
 	case "action_required":
-		return userError("the "+what+d.environment+" was denied: "+said, "the rules are in the App resource of the cluster"+see("; see ", d.check.URL))
+		return userError("the "+what+d.environment+" was denied: "+said, cmp.Or(next, "the rules are in the App resource of the cluster")+see("; see ", d.check.URL))
 	}
-	return userError("the "+what+d.environment+" failed: "+said, see("see ", d.check.URL))
+	return userError("the "+what+d.environment+" failed: "+said, strings.TrimPrefix(next+see("; see ", d.check.URL), "; "))
 }
 
 // see points at an address, if there is one.

@@ -28,7 +28,7 @@ func (r Release) annotations() []Annotation {
 	}
 	return []Annotation{{
 		Path: r.Config.Path, Line: line, Level: annotationFailure,
-		Title: r.Line.Environment + ": " + c.headline(), Message: clip(message, maxAnnotation),
+		Title: r.Line.Environment + ": " + clip(oneLine(c.Setting), maxHeadline), Message: clip(message, maxAnnotation),
 	}}
 }
 

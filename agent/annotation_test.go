@@ -38,7 +38,7 @@ func TestAnnotationPointsAtTheSetting(t *testing.T) {
 		r.Status.Cause.Setting = "services.web.run"
 	})
 	want := []Annotation{{
-		Path: "inhaul.yaml", Line: 10, Level: "failure", Title: "production: web: the container ended 2 times, last with exit code 3",
+		Path: "inhaul.yaml", Line: 10, Level: "failure", Title: "production: services.web.run",
 		Message: "web: the container ended 2 times, last with exit code 3.\nNext: read the log below; run the image locally with the same env.",
 	}}
 	if diff := cmp.Diff(want, r.annotations()); diff != "" {

@@ -105,6 +105,20 @@ func (v view) run(repository string, id, attempt int64) string {
 	return v.page(repository, path)
 }
 
+// newer names the commit that took another one's place, and leads there.
+func (v view) newer(repository, commit string) string {
+	for _, r := range v.Releases {
+		if r.Source.Commit == commit {
+			repository = r.Source.Repository
+		}
+	}
+	to := ""
+	if commitShape.MatchString(commit) {
+		to = v.page(repository, "commit/"+commit)
+	}
+	return link(code(short(commit)), to)
+}
+
 // page is an address below a repository's.
 func (v view) page(repository, path string) string {
 	if !repositoryShape.MatchString(repository) {

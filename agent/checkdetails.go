@@ -64,6 +64,9 @@ func (r Release) phaseOf(step Step) string {
 		}
 		return "Take old pods out of service"
 	case StepRestored:
+		if !r.wrote() {
+			return fmt.Sprintf("Make sure that release %d is in place", r.Status.RestoredTo)
+		}
 		return fmt.Sprintf("Put release %d back", r.Status.RestoredTo)
 	case StepReported:
 		return "Say so on GitHub"

@@ -33,7 +33,7 @@ func (r Release) summary(v view) string {
 	}
 	if table := r.services(); table != "" {
 		if r.Status.Cause != nil && r.Status.Phase != Superseded { // what serves is another one
-			say("Release %d when it failed:", r.Number)
+			say("**Release %d, when it failed**", r.Number)
 		}
 		say("%s", table)
 	}
@@ -69,7 +69,7 @@ func (r Release) news(v view) string {
 		if r.Removed {
 			return r.removedSummary()
 		}
-		by := code(short(r.Status.SupersededBy))
+		by := v.newer(r.Source.Repository, r.Status.SupersededBy)
 		if !r.Status.At(StepReady).IsZero() {
 			return "It was live, and " + by + " took its place before this could be said here. Nothing to do."
 		}
@@ -86,7 +86,7 @@ func (v view) at() string {
 		return ""
 	}
 	_, host, _ := strings.Cut(v.Environment.URL, "://")
-	return " at " + link(plain(clip(strings.TrimSuffix(host, "/"), maxNamed)), address)
+	return " at " + link(escaped(clip(strings.TrimSuffix(host, "/"), maxNamed)), address) // the platform owner's word, which people copy
 }
 
 // aftermath says what was done about a failure, and what serves; empty until that
@@ -97,11 +97,11 @@ func (r Release) aftermath(v view) string {
 	case r.Status.RestoredTo != 0 && wrote:
 		return fmt.Sprintf("Rolled back to release %d%s. Release %d never stopped serving.", r.Status.RestoredTo, r.restoredIn(), r.Status.RestoredTo)
 	case r.Status.RestoredTo != 0:
-		return fmt.Sprintf("Nothing of the app was changed: release %d goes on serving.", r.Status.RestoredTo)
+		return fmt.Sprintf("This release changed nothing of the app: release %d goes on serving.", r.Status.RestoredTo)
 	case r.Status.Phase == Restoring && before != nil:
 		return fmt.Sprintf("Release %d is being put back.", before.Number)
 	case r.Status.Phase == Failed && r.Status.SupersededBy != "":
-		return fmt.Sprintf("%s is newer, and came before an earlier release was back in place.", code(short(r.Status.SupersededBy)))
+		return fmt.Sprintf("%s is newer, and came before an earlier release was back in place.", v.newer(r.Source.Repository, r.Status.SupersededBy))
 	case r.leftAsItFailed():
 		return "Automatic rollback is off (`autoRollback: false`): the objects of this release are left as they are, and older pods go on serving as far as they were not replaced yet."
 	case r.Status.Phase == Failed && wrote && before == nil:
@@ -109,7 +109,7 @@ func (r Release) aftermath(v view) string {
 	case r.Status.Phase == Failed && wrote:
 		return "No earlier good release was put back: the objects are left as they are."
 	case r.Status.Phase == Failed:
-		return "Nothing of the app was changed."
+		return "This release changed nothing of the app."
 	}
 	return ""
 }

@@ -93,25 +93,17 @@ func (r Refusal) check(v view) Check {
 		Status: Completed, Conclusion: ActionRequired, StartedAt: r.At, CompletedAt: r.At, Title: r.title(),
 		DetailsURL: v.run(r.Repository, r.RunID, 0),
 	}
-	summary := fmt.Sprintf("%s\n\nNothing was changed.\n\n**Next:** change what the rule names and run the workflow again, or ask the platform owner, who keeps the rules in the App resource `%s` of the cluster.",
-		bold(clip(r.Message, maxMessage)), r.Line.App)
+	summary := fmt.Sprintf("%s\n\nRefused by %s. Nothing was changed.\n\n**Next:** %s.", bold(clip(r.Message, maxMessage)), code(clip(r.Rule, maxRule)), plain(r.next()))
 	if r.Superseded {
 		c.Conclusion = Neutral
-		summary = fmt.Sprintf("Not deployed: %s (%s).\n\nNothing to do.", plain(clip(r.Message, maxMessage)), plain(clip(r.Rule, maxRule)))
+		summary = fmt.Sprintf("Not deployed: %s (%s).\n\n", plain(clip(r.Message, maxMessage)), plain(clip(r.Rule, maxRule)))
+		if r.SupersededBy != "" {
+			summary += "Superseded by " + v.newer(r.Repository, r.SupersededBy) + ". "
+		}
+		summary += "Nothing to do."
 	}
 	asked := "Asked for by " + link(fmt.Sprintf("run %d", r.RunID), c.DetailsURL)
 	c.Summary = fit(maxText, words(summary))
 	c.Text = fit(maxText, words(fmt.Sprintf("%s · rule %s · intent %s\n\n%s", asked, code(clip(r.Rule, maxRule)), code(r.Intent), noRerun(c.DetailsURL))))
 	return c
-}
-
-// title is one line for lists of checks.
-func (r Refusal) title() string {
-	if !r.Superseded {
-		return oneLine("Denied: " + clip(r.Rule, maxRule))
-	}
-	if r.SupersededBy == "" {
-		return "Superseded"
-	}
-	return "Superseded by " + short(r.SupersededBy)
 }

@@ -224,7 +224,7 @@ func closedOnlyAtItsEnd(block string) bool {
 // TestAftermath is about what a release that failed may have written.
 func TestAftermath(t *testing.T) {
 	t.Parallel()
-	const untouched, left = "Nothing of the app was changed", "the objects are left as they are"
+	const untouched, left = "This release changed nothing of the app", "the objects are left as they are"
 	for _, test := range []struct {
 		name     string
 		cause    CauseKind

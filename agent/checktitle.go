@@ -6,10 +6,6 @@ import (
 	"strings"
 )
 
-// maxHeadline is how much of a cause a title has, in characters: GitHub's list of
-// checks shows one line.
-const maxHeadline = 100
-
 // title says how the release goes in one line of plain text.
 func (r Release) title(v view) string {
 	parts := []string{r.state(v)}
@@ -54,6 +50,9 @@ func (r Release) state(v view) string {
 		case r.Reason == ReasonRollback:
 			return "Rolled back to " + short(r.deployed(v.Releases))
 		}
+		if r.Status.At(StepVerdict).IsZero() { // nobody noted when
+			return "Live"
+		}
 		return "Live in " + r.liveIn()
 	case Superseded:
 		return orElse(r.Status.Message, "Superseded")
@@ -62,21 +61,12 @@ func (r Release) state(v view) string {
 	if r.Status.Cause == nil {
 		return "Failed"
 	}
-	return "Failed: " + r.Status.Cause.headline()
+	return r.Status.Cause.headline() // lists show little, and a red sign beside it
 }
 
 // liveIn is how long it took from seeing the intent to the verdict.
 func (r Release) liveIn() string {
 	return took(r.Status.At(StepVerdict).Sub(r.Status.At(StepNoticed)))
-}
-
-// headline is the cause without what its details say.
-func (c Cause) headline() string {
-	message := c.Message
-	for _, detail := range []string{" (not ready within", "; ", ": kubectl "} {
-		message, _, _ = strings.Cut(message, detail)
-	}
-	return clip(oneLine(message), maxHeadline)
 }
 
 // progress is how many services have come.

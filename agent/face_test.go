@@ -183,7 +183,7 @@ func checkStories(t *testing.T) map[string]Check {
 	signature := denied()
 	signature.Rule, signature.Message = "signature", `the intent is not signed by anyone whom the App trusts: got key ID "sha256:3d1f…", want one of 1 signers`
 	freeze := denied()
-	freeze.Rule, freeze.Message = "policy: image", `denied by policy: image is "docker.io/acme/storefront", want one below "ecr.example/storefront"`
+	freeze.Rule, freeze.Message = "policy: image", `denied by policy: image repository is "docker.io/acme/storefront", want "ecr.example/storefront"`
 	nobody := overtaken()
 	nobody.SupersededBy = ""
 	for name, r := range map[string]Refusal{"denied-policy": denied(), "denied-signature": signature, "denied-image": freeze, "refused-superseded": overtaken(), "refused-by-nobody-known": nobody} {
@@ -247,6 +247,7 @@ func faces(t *testing.T) map[string]string {
 		all["status-"+name] = faceOfStatus(r.commitStatus(v))
 	}
 	old, lives := served(), told(Succeeded, live)
+	live(&old)
 	all["deployment-inactive"] = faceOfDeployment(old.deployment(seen(lives, old)))
 	small := told(Succeeded, func(r *Release) { live(r); preview(r) })
 	all["deployment-preview"] = faceOfDeployment(small.deployment(view{Environment: Environment{URL: "https://pr-12.storefront.example"}, Releases: []Release{small}}))

@@ -90,7 +90,7 @@ func TestWhatWasLeftOutlivesAReleaseThatNeverBegan(t *testing.T) {
 				}
 				for _, r := range []run{v3, v4} {
 					_, digest := envelope(t, r)
-					if c := w.checks[digest]; c.Conclusion != Failure || !strings.Contains(c.Summary, "Nothing of the app was changed.") {
+					if c := w.checks[digest]; c.Conclusion != Failure || !strings.Contains(c.Summary, "This release changed nothing of the app.") {
 						t.Errorf("got %s %q, want a failure that says that nothing was changed", c.Conclusion, c.Summary)
 					}
 				}

@@ -42,9 +42,13 @@ func harmless(text string) string {
 
 // plain is text on one line of Markdown, in which nothing of the text is markup,
 // tells anybody or links anywhere. It must not begin a line.
-func plain(text string) string {
-	escaped := strings.NewReplacer(`\`, `\\`, "`", "\\`", "*", `\*`, "[", `\[`, "]", `\]`, "<", `\<`, "~", `\~`, "|", `\|`, "$", `\$`)
-	return escapeUnderscores(entity.ReplaceAllString(escaped.Replace(harmless(oneLine(text))), `\&${1}`))
+func plain(text string) string { return escaped(harmless(oneLine(text))) }
+
+// escaped is one line of text in which nothing is markup. GitHub may still find
+// somebody to tell in it, or something to link.
+func escaped(text string) string {
+	markup := strings.NewReplacer(`\`, `\\`, "`", "\\`", "*", `\*`, "[", `\[`, "]", `\]`, "<", `\<`, "~", `\~`, "|", `\|`, "$", `\$`)
+	return escapeUnderscores(entity.ReplaceAllString(markup.Replace(text), `\&${1}`))
 }
 
 // escapeUnderscores leaves those within a word alone: they are no emphasis, and

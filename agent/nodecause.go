@@ -2,6 +2,7 @@ package agent
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -63,7 +64,20 @@ func (t trial) request() string {
 	if t.service.CPU == "" || t.service.Memory == "" {
 		return ""
 	}
-	return fmt.Sprintf(" (a pod of %s asks for %s of cpu and %s of memory)", t.service.Name, t.service.CPU, t.service.Memory)
+	return fmt.Sprintf(" (a pod of %s asks for %s and %s of memory)", t.service.Name, cpus(t.service.CPU), t.service.Memory)
+}
+
+// cpus is a quantity of Kubernetes in words: "0.25 CPUs" for 250m.
+func cpus(quantity string) string {
+	if milli, is := strings.CutSuffix(quantity, "m"); is {
+		if n, err := strconv.Atoi(milli); err == nil {
+			quantity = strconv.FormatFloat(float64(n)/1000, 'f', -1, 64)
+		}
+	}
+	if quantity == "1" {
+		return "1 CPU"
+	}
+	return quantity + " CPUs"
 }
 
 // fromAutoscaler reports whether an event of a pod is a node autoscaler's answer.

@@ -84,7 +84,7 @@ func checkPredeployStory(t *testing.T, w *world, digests map[string]string) {
 		}
 	}
 	red := w.checks[digests["v2"]]
-	if !strings.Contains(red.Title, "predeploy: exit code 1") || !strings.Contains(red.Summary, "Nothing of the app was changed: release 1 goes on serving") || !strings.Contains(red.Text, "cannot reach the database") {
+	if !strings.Contains(red.Title, "predeploy: exit code 1") || !strings.Contains(red.Summary, "This release changed nothing of the app: release 1 goes on serving") || !strings.Contains(red.Text, "cannot reach the database") {
 		t.Errorf("got the red check %q %q %q, want exit code, what is left, and the log", red.Title, red.Summary, red.Text)
 	}
 }

@@ -18,6 +18,7 @@ type Standing struct {
 	ExpiresAt   time.Time
 	Check       string // web address of the check or of the run; may be empty
 	Note        string // why it stands so, in plain text; may be empty
+	Next        string // what to do about that, in plain text; may be empty
 }
 
 // commentMarker finds the one comment of an app on a pull request again. An app's
@@ -34,13 +35,13 @@ const maxNamed = 63
 // same rows make the same body.
 func commentBody(app string, rows []Standing) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s\n### Previews of %s\n\n| environment | state | commit | expires |\n|---|---|---|---|\n", commentMarker(app), code(app))
+	fmt.Fprintf(&b, "%s\n### %s on this pull request\n\n| environment | state | commit | expires |\n|---|---|---|---|\n", commentMarker(app), code(app))
 	var notes []string
 	closer := false
 	for _, row := range rows[:min(len(rows), maxRows)] {
 		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", row.place(), link(row.words(), row.Check), orElse(code(short(row.Commit)), "–"), row.expiry())
 		if row.Note != "" {
-			notes = append(notes, fmt.Sprintf("**%s**: %s", plain(clip(row.Environment, maxNamed)), plain(clip(row.Note, maxNote))))
+			notes = append(notes, row.why())
 		}
 		closer = closer || webAddress(row.Check) != ""
 	}
@@ -56,6 +57,19 @@ func commentBody(app string, rows []Standing) string {
 	}
 	b.WriteString(code("inhaul releases " + app))
 	return fit(maxText, words(b.String()))
+}
+
+// why is the note of s, and below it what to do next and where there is more.
+func (s Standing) why() string {
+	note := fmt.Sprintf("**%s**: %s", plain(clip(s.Environment, maxNamed)), plain(clip(s.Note, maxNote)))
+	if s.Next == "" {
+		return note
+	}
+	note += "\n\n**Next:** " + strings.TrimSuffix(plain(clip(s.Next, maxNote)), ".") + "."
+	if webAddress(s.Check) != "" {
+		note += " " + link("Details", s.Check) // the check, or the run
+	}
+	return note
 }
 
 // place is the name of the environment, and leads there while it answers.
@@ -114,7 +128,7 @@ func (r Release) standing(v view, check string) Standing {
 		Commit: r.deployed(v.Releases), Check: orElse(check, v.run(r.Source.Repository, r.Source.RunID, r.Source.RunAttempt)),
 	}
 	if r.Status.Cause != nil && r.Status.Phase != Superseded {
-		s.Note = r.Status.Cause.Message
+		s.Note, s.Next = r.Status.Cause.Message, r.Status.Cause.Next
 	}
 	return s
 }
@@ -127,6 +141,8 @@ func (r Refusal) standing(v view, check string) Standing {
 	}
 	if r.Superseded {
 		s.State = "⚪ Superseded"
+	} else {
+		s.Next = r.next()
 	}
 	return s
 }

@@ -50,11 +50,15 @@ const (
 	statusPending = "pending"
 	statusSuccess = "success"
 	statusFailure = "failure" // it was tried, or denied
-	statusError   = "error"   // it never was, since a newer one came
+	statusError   = "error"   // it was not, since a newer one came
 )
 
-// commitStatus is the release as a commit status. There is no neutral one: what
-// has been superseded is an error, for green says that a commit was live.
+// commitStatus is the release as a commit status. There is no neutral one: what has
+// been superseded is an error whose description says that nobody has to do anything.
+// Success would do more harm: it tells people, branch protection and whatever
+// promotes what is green that the commit was live, which nobody has seen. Pending
+// would keep a branch that requires the status waiting for ever. An error blocks at
+// most the merge of a commit that is not the newest; the newest has its own status.
 func (r Release) commitStatus(v view) CommitStatus {
 	s := CommitStatus{
 		Repository: r.Source.Repository, Commit: r.Source.Commit, Context: CheckName(r.Line, r.Source.RepositoryID, v.Apps),
@@ -67,7 +71,7 @@ func (r Release) commitStatus(v view) CommitStatus {
 	case Failed, RolledBack:
 		s.State = statusFailure
 	case Superseded:
-		s.State = statusError
+		s.State, s.Description = statusError, nothingToDo(r.title(v))
 	case Pending, Predeploying, Applying, RollingOut, Restoring:
 	}
 	return s
@@ -80,7 +84,13 @@ func (r Refusal) commitStatus(v view) CommitStatus {
 		State: statusFailure, Description: clip(r.title(), maxDescription), URL: v.run(r.Repository, r.RunID, 0),
 	}
 	if r.Superseded {
-		s.State = statusError
+		s.State, s.Description = statusError, nothingToDo(r.title())
 	}
 	return s
+}
+
+// nothingToDo is the description of what is no success and needs nobody.
+func nothingToDo(title string) string {
+	const calm = " · nothing to do"
+	return clip(title, maxDescription-len([]rune(calm))) + calm
 }

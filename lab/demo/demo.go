@@ -303,7 +303,7 @@ func (a *act) faults(mode layout.Mode) []string {
 	}
 	var found []string
 	why := []struct{ place, text, want string }{
-		{"title", c.Output.Title, "web: the container ended"},
+		{"title", c.Output.Title, "web: exit code 1"},
 		{"summary", c.Output.Summary, "exit code 1"},
 		{"summary", c.Output.Summary, "**Next:** "},
 	}

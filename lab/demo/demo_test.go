@@ -14,7 +14,7 @@ func TestARedCheckHasToSayWhy(t *testing.T) {
 	t.Parallel()
 	good := func() stage.CheckRun {
 		c := stage.CheckRun{Status: "completed", Conclusion: "failure"}
-		c.Output.Title = "Failed: web: the container ended 2 times, last with exit code 1"
+		c.Output.Title = "web: exit code 1, twice · release 2 still serves"
 		c.Output.Summary = "**web: the container ended 2 times, last with exit code 1**\n\n**Next:** read the log below."
 		c.Output.Text = "Error: " + lastWords
 		return c
