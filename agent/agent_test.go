@@ -70,7 +70,7 @@ func checkStory(t *testing.T, w *world, digests map[string]string) {
 		}
 	}
 	red := w.checks[digests["v3"]]
-	for _, want := range []string{"exit code 3", "Release 2 never stopped serving"} {
+	for _, want := range []string{"exit code 3", "Rolled back to release 2 in ", "Release 2 never stopped serving"} {
 		if !strings.Contains(red.Title+red.Summary, want) {
 			t.Errorf("the red check says %q %q, want %q in it", red.Title, red.Summary, want)
 		}
