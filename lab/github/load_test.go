@@ -156,17 +156,16 @@ func TestFiveHundredEnvironmentsReportAtOnce(t *testing.T) {
 // checkPace counts in the log of the stand-in.
 func checkPace(t *testing.T, server *Server, began time.Time, checks, all int) {
 	t.Helper()
-	var writes, creations []time.Time
-	var verdict, last time.Time
+	var writes, creations, updates []time.Time
 	for _, r := range server.requests {
 		if r.Method == http.MethodGet || strings.HasSuffix(r.Path, "/access_tokens") {
 			continue
 		}
-		writes, last = append(writes, r.At), r.At
+		writes = append(writes, r.At)
 		if r.Method == http.MethodPost {
 			creations = append(creations, r.At)
 		} else {
-			verdict = r.At
+			updates = append(updates, r.At)
 		}
 	}
 	if got := most(writes, time.Minute); got > contentPerMinute {
@@ -178,11 +177,17 @@ func checkPace(t *testing.T, server *Server, began time.Time, checks, all int) {
 	if len(writes) != all {
 		t.Errorf("got %d writes, want %d", len(writes), all)
 	}
-	if took, want := verdict.Sub(began), time.Duration(checks)*time.Second; took > want+time.Minute {
-		t.Errorf("got the last verdict after %v, want it before deployments: after %v", took, want)
+	if len(writes) != all {
+		return
 	}
-	t.Logf("%d writes: the last verdict after %v, the last of all after %v; at most %d writes a minute, %d creations an hour",
-		len(writes), verdict.Sub(began).Round(time.Second), last.Sub(began).Round(time.Second), most(writes, time.Minute), most(creations, time.Hour))
+	// 500 check runs are all that an hour takes: a deployment that is quicker than the first of them costs the last one an
+	// hour.
+	verdict, last := updates[len(updates)*98/100].Sub(began), writes[len(writes)-1].Sub(began)
+	if want := time.Duration(checks)*time.Second + time.Minute; verdict > want {
+		t.Errorf("got 98 of 100 verdicts after %v, want them before deployments: within %v", verdict, want)
+	}
+	t.Logf("%d writes: 98 of 100 verdicts after %v, the last of all after %v; at most %d writes a minute, %d creations an hour",
+		len(writes), verdict.Round(time.Second), last.Round(time.Second), most(writes, time.Minute), most(creations, time.Hour))
 }
 
 // most is how many of the times, which are in order, lie within one window.
