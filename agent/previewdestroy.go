@@ -265,7 +265,7 @@ func (a *Agent) finishPreview(ctx context.Context, line Line, now time.Time) err
 			return nil
 		}
 		p.Phase, p.DestroyedAt, p.Message = PreviewDestroyed, now, ""
-		p.Destroys = slices.Clone(p.Destroys)
+		p.Remains, p.Destroys = a.untold(p.Remains), slices.Clone(p.Destroys)
 		for i := range p.Destroys {
 			if p.Destroys[i].DoneAt.IsZero() {
 				p.Destroys[i].DoneAt = now

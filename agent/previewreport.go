@@ -164,8 +164,9 @@ func (a *Agent) recordEnd(ctx context.Context, p Preview, m *message, shown bool
 	return nil
 }
 
-// recordRemains makes durable what a way shows of a release that is gone. One of which
-// nothing is left to tell is forgotten.
+// recordRemains makes durable what a way shows of a release that goes. One of which
+// nothing is left to tell is forgotten, once it is gone: until then it would be found
+// anew.
 func (a *Agent) recordRemains(ctx context.Context, r Release, reported Reported) error {
 	_, err := a.Previews.KeepPreview(ctx, r.Line, func(p *Preview) error {
 		p.Remains = slices.Clone(p.Remains)
@@ -175,8 +176,8 @@ func (a *Agent) recordRemains(ctx context.Context, r Release, reported Reported)
 		}
 		p.Remains[i].Status.report(reported)
 		p.Remains[i].Status.ReportedOn = orElse(p.Remains[i].Status.ReportedOn, r.Status.ReportedOn)
-		if !slices.ContainsFunc(a.ways, p.Remains[i].unreported) {
-			p.Remains = slices.Delete(p.Remains, i, i+1)
+		if p.Phase != PreviewDestroying {
+			p.Remains = a.untold(p.Remains)
 		}
 		return nil
 	})
@@ -184,6 +185,11 @@ func (a *Agent) recordRemains(ctx context.Context, r Release, reported Reported)
 		return fmt.Errorf("recording that release %d of %s is reported: %w", r.Number, r.Line, err)
 	}
 	return nil
+}
+
+// untold are those of remains of which some way has yet to tell.
+func (a *Agent) untold(remains []Release) []Release {
+	return slices.DeleteFunc(slices.Clone(remains), func(r Release) bool { return !slices.ContainsFunc(a.ways, r.unreported) })
 }
 
 // endedFor are the previews whose end the comment of the pull request has yet to show,

@@ -99,12 +99,12 @@ func (w *world) DeleteNamespace(ctx context.Context, p Preview) (left string, er
 		switch {
 		case !there.ending:
 			there.ending, left = true, "what is in it"
-			w.releases = slices.DeleteFunc(slices.Clone(w.releases), func(r Release) bool { return r.Line == p.Line })
-			w.changed <- p.Line
 		case there.stuck:
 			left = "somebody's finalizer"
 		default:
 			delete(w.spaces, p.Namespace)
+			w.releases = slices.DeleteFunc(slices.Clone(w.releases), func(r Release) bool { return r.Line == p.Line })
+			w.changed <- p.Line
 		}
 		return nil
 	})

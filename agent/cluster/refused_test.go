@@ -33,7 +33,7 @@ func answered(t *testing.T, answer http.HandlerFunc) *Client {
 	}
 	c := &Client{
 		log: slog.New(slog.DiscardHandler), clients: connections, resources: connections.resources(), changes: newChanges(), bells: &bells{},
-		releases: newOverlay(time.Now), apps: newOverlay(time.Now), ensured: map[string]string{}, pruned: map[string]bool{},
+		releases: newOverlay(time.Now), apps: newOverlay(time.Now), previews: newOverlay(time.Now), ensured: map[string]string{}, pruned: map[string]bool{},
 	}
 	if err := c.watch(); err != nil {
 		t.Fatal(err)

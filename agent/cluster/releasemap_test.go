@@ -65,6 +65,7 @@ func filled[T any]() T {
 func TestReleaseRoundTrip(t *testing.T) {
 	t.Parallel()
 	want := filled[agent.Release]()
+	want.Removed = false // that is of a Preview's
 	encoded, err := json.Marshal(releaseResource(want))
 	if err != nil {
 		t.Fatal(err)
@@ -180,6 +181,10 @@ func TestStatusKeepsToTheSchema(t *testing.T) {
 func TestAppRoundTrip(t *testing.T) {
 	t.Parallel()
 	want := filled[agent.App]()
+	want.Previews = nil // With puts these there
+	for i := range want.Environments {
+		want.Environments[i].PullRequest, want.Environments[i].Host = 0, ""
+	}
 	o := &v1alpha1.App{}
 	o.Name = want.Name
 	o.Spec = v1alpha1.AppSpec{Intents: want.Intents, Images: want.Images, History: want.History}
@@ -194,6 +199,10 @@ func TestAppRoundTrip(t *testing.T) {
 			Name: e.Name, Namespace: e.Namespace, Production: e.Production, URL: e.URL,
 			Domains: e.Domains, Routing: v1alpha1.Routing(e.Routing), Drift: string(e.Drift),
 		})
+	}
+	p := want.PreviewPolicy
+	o.Spec.Previews = &v1alpha1.PreviewPolicy{
+		Namespace: p.Namespace, Host: p.Host, URL: p.URL, Routing: v1alpha1.Routing(p.Routing), Quota: v1alpha1.Quota(p.Quota), Max: p.Max, Drift: string(p.Drift),
 	}
 	o.Status = appStatusResource(want.Status)
 	encoded, err := json.Marshal(o)
