@@ -80,8 +80,8 @@ func faults() []fault {
 		{"Settle", 1, (*chaos).stranger},
 		{"Conclude", 1, (*chaos).ask},
 		{"Show", 5, nil},
-		{"ShowDeployment", 5, nil},
-		{"ShowComment", 3, nil},
+		{"ShowDeployment", 3, nil},
+		{"ShowComment", 1, nil},
 		{"Write", 10, nil},
 		{"Write", 24, (*chaos).predeploy},
 	} {
