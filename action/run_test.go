@@ -232,9 +232,9 @@ func TestTheStepTriesAgainWhatPasses(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			var r *runner
-			r = newRunner(t, func(w http.ResponseWriter, request *http.Request) {
-				if r.requests.Load() <= 2 {
+			var tries atomic.Int32
+			r := newRunner(t, func(w http.ResponseWriter, request *http.Request) {
+				if tries.Add(1) <= 2 {
 					bad(w, request)
 					return
 				}
