@@ -78,6 +78,7 @@ type Agent struct {
 	spurned  map[string]bool      // tags that were refused and leave no mark, "app tag"
 	greens   map[target]string    // intents for which a way is being turned green
 	heads    map[head]bool        // whether a commit belongs to its pull request, as GitHub says
+	unheard  map[string]refused   // apps whose receipts the registry refuses
 	failing  map[Line]failure     // releases whose objects could not be written, by when that was first seen
 	watched  map[Line]bool        // lines whose turn is at their drift
 	razed    map[Line]bool        // lines whose turn is at taking their preview away
@@ -102,7 +103,7 @@ func New(ports Ports, config Config) *Agent {
 	}
 	return &Agent{
 		Ports: ports, config: config, log: config.Logger, ways: ports.Ways(), slots: slots, greens: map[target]string{}, heads: map[head]bool{},
-		seen: map[string]time.Time{}, spurned: map[string]bool{}, failing: map[Line]failure{},
+		seen: map[string]time.Time{}, spurned: map[string]bool{}, unheard: map[string]refused{}, failing: map[Line]failure{},
 		watched: map[Line]bool{}, razed: map[Line]bool{}, alarms: map[Line]*time.Timer{}, due: make(chan Line), policies: map[Line]DriftPolicy{},
 	}
 }

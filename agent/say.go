@@ -162,9 +162,13 @@ func (a *Agent) publish(ctx context.Context, m *message) (int64, error) {
 		comment, _ := a.comment(app, m.repository, number, claimed)
 		receipt.Comment = &comment
 	}
+	if err := a.mayPublish(app.Name); err != nil {
+		return m.id, err
+	}
 	for number := m.id + 1; ; number++ {
 		receipt.Number = int(number)
 		err := a.Receipts.PublishReceipt(ctx, receipt)
+		a.published(app.Name, err)
 		if !errors.Is(err, ErrExists) || number >= m.id+maxReceipts {
 			return number, err
 		}

@@ -122,6 +122,7 @@ type PullRequests interface {
 // Receipts is where receipts are published.
 type Receipts interface {
 	// PublishReceipt signs r and publishes it beside its intent. Publishing it again
-	// is no error; one with that number and other words is ErrExists.
+	// is no error; one with that number and other words is ErrExists, and
+	// ErrNotPermitted says that the registry refuses it.
 	PublishReceipt(ctx context.Context, r Receipt) error
 }

@@ -43,7 +43,8 @@ func newReceipts(registry *oci.Registry, keys receiptKeys, now func() time.Time,
 	return &receipts{registry: registry, keys: keys, now: now, logger: logger.With("component", "receipts")}
 }
 
-// PublishReceipt says ErrExists for a number that another receipt has. What is too
+// PublishReceipt says ErrExists for a number that another receipt has, and
+// ErrNotPermitted where the registry refuses it. What is too
 // long for a receipt is cut where it can be seen.
 func (r *receipts) PublishReceipt(ctx context.Context, of agent.Receipt) error {
 	signer, err := r.key(ctx)
@@ -59,7 +60,7 @@ func (r *receipts) PublishReceipt(ctx context.Context, of agent.Receipt) error {
 	case errors.Is(err, oci.ErrTaken):
 		return fmt.Errorf("%w: %w", agent.ErrExists, err)
 	case errors.Is(err, oci.ErrRefused):
-		return fmt.Errorf("%w: the agent needs the right to push to the repository of the intents, or INHAUL_RECEIPTS=off", err)
+		return fmt.Errorf("%w: %w: the agent needs the right to push to %s, or a GitHub App, or INHAUL_RECEIPTS=off", agent.ErrNotPermitted, err, of.Intents)
 	}
 	return err
 }

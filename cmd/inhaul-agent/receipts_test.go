@@ -124,7 +124,7 @@ func TestARefusingRegistryIsToldWithWhatToDo(t *testing.T) {
 	t.Cleanup(server.Close)
 	r := newReceipts(oci.New(), &keptKey{t: t}, time.Now, slog.New(slog.DiscardHandler))
 	err := r.PublishReceipt(t.Context(), rollingOut(strings.TrimPrefix(server.URL, "http://")+"/shop-intents"))
-	if !errors.Is(err, oci.ErrRefused) || !strings.Contains(err.Error(), "INHAUL_RECEIPTS=off") {
-		t.Errorf("got %v, want ErrRefused and what to do", err)
+	if !errors.Is(err, agent.ErrNotPermitted) || !strings.Contains(err.Error(), "push to ") || !strings.Contains(err.Error(), "INHAUL_RECEIPTS=off") {
+		t.Errorf("got %v, want ErrNotPermitted and what to do", err)
 	}
 }
