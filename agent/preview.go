@@ -85,7 +85,7 @@ type Destroy struct {
 	DoneAt     time.Time  // zero until everything is gone
 	Nothing    bool       // there was nothing to take away
 	Reported   []Reported // by way
-	ReportedOn string     // head commit of the pull request that it is reported on, once that is known
+	ReportedOn string     // as in Status
 }
 
 // The bounds of a preview's record.

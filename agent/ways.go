@@ -115,7 +115,8 @@ type Statuses interface {
 
 // PullRequests tells of pull requests what no token claims.
 type PullRequests interface {
-	// HasCommit reports whether the commit belongs to the pull request.
+	// HasCommit reports whether the commit belongs to the pull request. ErrNotPermitted
+	// says that nobody tells the agent.
 	HasCommit(ctx context.Context, repository string, number int, commit string) (bool, error)
 }
 

@@ -133,8 +133,8 @@ type pullRequests struct {
 
 var _ agent.PullRequests = pullRequests{}
 
-// HasCommit believes nobody where GitHub may not be asked: what is of a pull request
-// is then reported on the commit that was deployed.
+// HasCommit says ErrNotPermitted where GitHub may not be asked: what is of a pull
+// request is then reported on the commit that was deployed.
 func (p pullRequests) HasCommit(ctx context.Context, repository string, number int, commit string) (bool, error) {
 	client, err := p.client()
 	if err != nil {
@@ -143,7 +143,7 @@ func (p pullRequests) HasCommit(ctx context.Context, repository string, number i
 	has, err := client.PullRequestHas(ctx, repository, number, commit)
 	if errors.Is(err, github.ErrNotPermitted) {
 		p.logger.Warn("pull requests are reported on their merge commits", "repository", repository, "error", err)
-		return false, nil
+		return false, fmt.Errorf("%w: %w", agent.ErrNotPermitted, err)
 	}
 	return has, err
 }
