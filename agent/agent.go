@@ -79,6 +79,7 @@ type Agent struct {
 	greens   map[target]string    // intents for which a way is being turned green
 	heads    map[head]bool        // commits that belong to their pull request, as GitHub says
 	doubted  map[head]time.Time   // those that do not, by when that was first said
+	numbers  map[string]int64     // of receipts, by intent: the last one that is known to be another's
 	unheard  map[string]refused   // apps whose receipts the registry refuses
 	failing  map[Line]failure     // releases whose objects could not be written, by when that was first seen
 	watched  map[Line]bool        // lines whose turn is at their drift
@@ -104,7 +105,7 @@ func New(ports Ports, config Config) *Agent {
 	}
 	return &Agent{
 		Ports: ports, config: config, log: config.Logger, ways: ports.Ways(), slots: slots, greens: map[target]string{}, heads: map[head]bool{}, doubted: map[head]time.Time{},
-		seen: map[string]time.Time{}, spurned: map[string]bool{}, unheard: map[string]refused{}, failing: map[Line]failure{},
+		seen: map[string]time.Time{}, spurned: map[string]bool{}, unheard: map[string]refused{}, numbers: map[string]int64{}, failing: map[Line]failure{},
 		watched: map[Line]bool{}, razed: map[Line]bool{}, alarms: map[Line]*time.Timer{}, due: make(chan Line), policies: map[Line]DriftPolicy{},
 	}
 }

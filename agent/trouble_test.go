@@ -75,3 +75,42 @@ func TestWhatIsForAnotherAppIsToldByNoWay(t *testing.T) {
 		}
 	})
 }
+
+// TestAPlainTokenLeavesTheCheckToTheWorkflow is about what a status does not show.
+func TestAPlainTokenLeavesTheCheckToTheWorkflow(t *testing.T) {
+	t.Parallel()
+	for _, app := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t)
+			w.mute, w.hub.ways = !app, []Way{WayStatus, WayReceipt}
+			w.publish(t, push(1, 0, 1))
+			w.run()
+			for _, r := range w.hub.receipts[w.releases[0].Intent] {
+				if r.Reported != app {
+					t.Errorf("with an App %t: got receipt %d that says reported %t", app, r.Number, r.Reported)
+				}
+			}
+		})
+	}
+}
+
+// TestManyTakenNumbersOfReceiptsEnd is about an intent of which others, who may push,
+// have published more receipts than are tried at a time.
+func TestManyTakenNumbersOfReceiptsEnd(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.mute, w.hub.ways = true, []Way{WayReceipt}
+		const foreign = 3*maxReceipts + 5
+		_, digest := envelope(t, push(1, 0, 1))
+		for i := range foreign {
+			w.hub.receipts[digest] = append(w.hub.receipts[digest], Receipt{Number: i + 1, Intent: "another's"})
+		}
+		w.publish(t, push(1, 0, 1))
+		w.run()
+		all := w.hub.receipts[digest]
+		if len(all) <= foreign || !all[len(all)-1].Final || w.releases[0].unreported(WayReceipt) {
+			t.Errorf("got %d receipts and %+v on record, want the last one behind the %d", len(all), w.releases[0].Status.Reported, foreign)
+		}
+	})
+}

@@ -86,7 +86,7 @@ type Receipt struct {
 	Check    Check    // as the check run is to look like
 	Comment  *Comment // of a pull request's intent
 	Marker   Marker
-	Reported bool // the agent itself writes to GitHub
+	Reported bool // the agent itself writes the check run
 	At       time.Time
 }
 
