@@ -77,7 +77,10 @@ type Agent struct {
 	seen     map[string]time.Time // tags that wait for a key, by when they were first seen
 	spurned  map[string]bool      // tags that were refused and leave no mark, "app tag"
 	greens   map[target]string    // intents for which a way is being turned green
-	heads    map[head]bool        // whether a commit belongs to its pull request, as GitHub says
+	heads    map[head]bool        // commits that belong to their pull request, as GitHub says
+	doubted  map[head]time.Time   // those that do not, by when that was first said
+	numbers  map[string]int64     // of receipts, by intent: the last one that is known to be another's
+	unheard  map[string]refused   // apps whose receipts the registry refuses
 	failing  map[Line]failure     // releases whose objects could not be written, by when that was first seen
 	watched  map[Line]bool        // lines whose turn is at their drift
 	razed    map[Line]bool        // lines whose turn is at taking their preview away
@@ -101,8 +104,8 @@ func New(ports Ports, config Config) *Agent {
 		slots[way] = make(chan struct{}, reportsAtOnce)
 	}
 	return &Agent{
-		Ports: ports, config: config, log: config.Logger, ways: ports.Ways(), slots: slots, greens: map[target]string{}, heads: map[head]bool{},
-		seen: map[string]time.Time{}, spurned: map[string]bool{}, failing: map[Line]failure{},
+		Ports: ports, config: config, log: config.Logger, ways: ports.Ways(), slots: slots, greens: map[target]string{}, heads: map[head]bool{}, doubted: map[head]time.Time{},
+		seen: map[string]time.Time{}, spurned: map[string]bool{}, unheard: map[string]refused{}, numbers: map[string]int64{}, failing: map[Line]failure{},
 		watched: map[Line]bool{}, razed: map[Line]bool{}, alarms: map[Line]*time.Timer{}, due: make(chan Line), policies: map[Line]DriftPolicy{},
 	}
 }

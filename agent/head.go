@@ -2,11 +2,22 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"time"
 )
 
-// maxHeads is how many answers about head commits are kept in memory; some 200 kB.
-const maxHeads = 1000
+const (
+	// maxHeads is how many answers about head commits are kept in memory; some 200 kB.
+	maxHeads = 1000
+
+	// headPatience is how long a head commit is asked for that GitHub does not have in
+	// the pull request: its list may lag behind a push for some seconds.
+	headPatience = 30 * time.Second
+)
+
+// errNoHead says that GitHub may have yet to learn of a push.
+var errNoHead = errors.New("it does not, which may be a push that GitHub has yet to learn of")
 
 // head is a commit of which somebody says that it belongs to a pull request.
 type head struct {
@@ -36,31 +47,61 @@ func (m *message) claims() head {
 // claimed is the commit that m is about, as its intent says.
 func (m *message) claimed() string { return orElse(m.claims().commit, m.commit) }
 
-// findHead sets the head commit that m is to be shown on: the one that its intent
-// names, if GitHub says that it belongs to the pull request. An error says that
-// GitHub cannot be asked now.
+// findHead sets the commit that m is to be shown on: the head commit that its intent
+// names, if GitHub says that it belongs to the pull request, and the one that was
+// deployed if it says that it does not for long enough. An error says that it is not
+// known yet.
 func (a *Agent) findHead(ctx context.Context, m *message) error {
 	h := m.claims()
 	if m.head != "" || h.commit == "" || a.PullRequests == nil {
 		return nil
 	}
 	a.mu.Lock()
-	belongs, known := a.heads[h]
+	known := a.heads[h]
 	a.mu.Unlock()
 	if !known {
-		var err error
-		if belongs, err = a.PullRequests.HasCommit(ctx, h.repository, h.pullRequest, h.commit); err != nil {
+		belongs, err := a.PullRequests.HasCommit(ctx, h.repository, h.pullRequest, h.commit)
+		if err == nil && !belongs && a.doubts(h) {
+			err = errNoHead
+		}
+		switch {
+		case errors.Is(err, ErrNotPermitted): // nobody will tell
+		case err != nil:
 			return fmt.Errorf("asking whether commit %s belongs to pull request %d: %w", short(h.commit), h.pullRequest, err)
+		case belongs:
+			a.confirm(h)
+			known = true
 		}
-		a.mu.Lock()
-		if len(a.heads) >= maxHeads {
-			clear(a.heads)
-		}
-		a.heads[h] = belongs
-		a.mu.Unlock()
 	}
-	if belongs {
+	if m.head = m.commit; known {
 		m.head = h.commit
 	}
 	return nil
+}
+
+// confirm notes that a commit belongs to its pull request, which stays so.
+func (a *Agent) confirm(h head) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.heads) >= maxHeads {
+		clear(a.heads)
+	}
+	a.heads[h] = true
+	delete(a.doubted, h)
+}
+
+// doubts notes that GitHub does not have a commit in its pull request, and reports
+// whether that may be a matter of seconds.
+func (a *Agent) doubts(h head) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	since, known := a.doubted[h]
+	if !known {
+		if len(a.doubted) >= maxHeads {
+			clear(a.doubted)
+		}
+		since = a.now()
+		a.doubted[h] = since
+	}
+	return a.now().Sub(since) < headPatience
 }

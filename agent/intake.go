@@ -51,7 +51,7 @@ func (a *Agent) watchApp(ctx context.Context, name string) error {
 	if err != nil {
 		return a.problem(ctx, app, fmt.Errorf("listing intents: %w", err))
 	}
-	if err := a.problem(ctx, app, nil); err != nil {
+	if err := a.notice(ctx, app, a.trouble(app)); err != nil {
 		return err
 	}
 	noticed := a.now()
@@ -73,20 +73,24 @@ func (a *Agent) app(name string) (App, bool) {
 	return apps[i], true
 }
 
-// problem makes what is wrong with the App itself (nil: nothing) visible on it,
-// and returns it.
+// problem makes visible on the App what keeps its intents from being taken, and
+// returns it.
 func (a *Agent) problem(ctx context.Context, app App, problem error) error {
-	text := ""
-	if problem != nil {
-		text = problem.Error()
-	}
-	if app.Status.Problem == text {
-		return problem
-	}
-	if err := a.Apps.UpdateApp(ctx, app.Name, func(s *AppStatus) { s.Problem = text }); err != nil {
-		return errors.Join(problem, fmt.Errorf("writing the status of App %s: %w", app.Name, err))
+	if err := a.notice(ctx, app, problem.Error()); err != nil {
+		return errors.Join(problem, err)
 	}
 	return problem
+}
+
+// notice makes what is wrong with the App visible on it; empty for nothing.
+func (a *Agent) notice(ctx context.Context, app App, problem string) error {
+	if app.Status.Problem == problem {
+		return nil
+	}
+	if err := a.Apps.UpdateApp(ctx, app.Name, func(s *AppStatus) { s.Problem = problem }); err != nil {
+		return fmt.Errorf("writing the status of App %s: %w", app.Name, err)
+	}
+	return nil
 }
 
 // news are the notices that are not decided yet, oldest first.
@@ -246,7 +250,7 @@ func (a *Agent) decide(ctx context.Context, policy Policy, v intent.Verified, re
 	verified := a.now()
 	refusal.Line, refusal.Intent = Line{App: policy.app.Name, Environment: p.Environment}, v.Digest()
 	if p.App != policy.app.Name {
-		refusal.Rule, refusal.Message = "policy: app", fmt.Sprintf("the intent is for app %q, published among those of %q", p.App, policy.app.Name)
+		refusal.Rule, refusal.Message = ruleApp, fmt.Sprintf("the intent is for app %q, published among those of %q", p.App, policy.app.Name)
 		return a.refuse(ctx, refusal, time.Time{})
 	}
 	if policy.mayReport(p.Source) {

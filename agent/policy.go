@@ -57,6 +57,10 @@ func (d *Denied) Error() string {
 // ruleNone is the Rule of a Denied when no rule names the environment.
 const ruleNone = "policy: no rule"
 
+// ruleApp is the Rule of an intent that is for another app. What is wrong is where it
+// was published, or what the App says: that is for the App whose intents they are.
+const ruleApp = "policy: app"
+
 // defaultEvents are the events that a rule without any allows.
 func defaultEvents() []string { return []string{"push", "workflow_dispatch"} }
 

@@ -26,6 +26,9 @@ var ErrNoCommit = errors.New("no such commit to report on")
 // mend it.
 var ErrNotPermitted = errors.New("not permitted")
 
+// ErrForeign says that something is not the agent's, or not any more.
+var ErrForeign = errors.New("not the agent's")
+
 // ErrUnvouched says that the API server would let anybody ask in another's name.
 var ErrUnvouched = errors.New("nobody vouches for who asks")
 
@@ -124,8 +127,9 @@ type PreviewReader interface {
 // Namespaces are where previews are. CreateRelease makes them.
 type Namespaces interface {
 	// DeleteNamespace asks for the end of p's namespace, unless it is ending already,
-	// and returns what it waits for, in words for people: empty if there is none that
-	// was made for p. Another's namespace of that name is left alone.
+	// and returns what it waits for, in words for people: empty if there is none.
+	// ErrForeign says that the one of that name was not made for p, or that its labels
+	// do not say so any more: it is left alone.
 	DeleteNamespace(ctx context.Context, p Preview) (left string, err error)
 }
 

@@ -84,8 +84,9 @@ type Destroy struct {
 	At         time.Time  // when it was admitted
 	DoneAt     time.Time  // zero until everything is gone
 	Nothing    bool       // there was nothing to take away
+	Kept       bool       // the namespace is not marked as the preview's any more, and was left alone
 	Reported   []Reported // by way
-	ReportedOn string     // head commit of the pull request that it is reported on, once that is known
+	ReportedOn string     // as in Status
 }
 
 // The bounds of a preview's record.

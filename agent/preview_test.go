@@ -273,6 +273,29 @@ func TestNamespaceOfSomebodyElse(t *testing.T) {
 	})
 }
 
+// TestNamespaceThatIsHiddenFromTheAgent is about somebody who changes its labels:
+// what runs there goes on, and nobody is told that it is gone.
+func TestNamespaceThatIsHiddenFromTheAgent(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := previewing(t)
+		w.hub.loud = true
+		w.tell(t, pull(1, 0, 1))
+		w.spaces["storefront-pr-7"].owner = "somebody"
+		_, digest := envelope(t, closePull(2, 2, 3))
+		w.tell(t, closePull(2, 2, 3))
+		if c := w.checks[digest]; c.Conclusion != Neutral || !strings.Contains(c.Title, "Not removed") || !strings.Contains(c.Summary, "kubectl delete namespace storefront-pr-7") {
+			t.Errorf("got %s %q %q, want that it was left alone", c.Conclusion, c.Title, c.Summary)
+		}
+		if c := w.hub.comments["7"+commentMarker("storefront")]; strings.Contains(c.Body, "Gone") || !strings.Contains(c.Body, "Left alone") {
+			t.Errorf("got comment %q, want that it was left alone", c.Body)
+		}
+		if d := w.pr7().Destroys; w.spaces["storefront-pr-7"] == nil || w.pr7().Phase != PreviewDestroyed || len(d) != 1 || !d[0].Kept {
+			t.Errorf("got %s and destroys %+v, want it over and kept", w.pr7().Phase, d)
+		}
+	})
+}
+
 func TestRecordsOfPreviewsGo(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

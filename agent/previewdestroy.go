@@ -145,12 +145,13 @@ func (a *Agent) takeDown(ctx context.Context, p Preview) error {
 	deleteCtx, cancel := context.WithTimeout(ctx, applyTimeout)
 	defer cancel()
 	left, err := a.Namespaces.DeleteNamespace(deleteCtx, p)
-	if err != nil {
+	kept := errors.Is(err, ErrForeign)
+	if err != nil && !kept {
 		return fmt.Errorf("deleting namespace %s of preview %s: %w", p.Namespace, p.Line, err)
 	}
 	now := a.now()
 	if left == "" {
-		return a.finishPreview(ctx, p.Line, now)
+		return a.finishPreview(ctx, p.Line, now, kept)
 	}
 	since := now.Sub(p.destroyingSince())
 	a.lookAgain(p.Line, now.Add(min(max(since/4, firstDestroyLook), lastDestroyLook)))
@@ -258,8 +259,9 @@ func (r Release) remains(now time.Time) Release {
 	return left
 }
 
-// finishPreview notes that nothing is left.
-func (a *Agent) finishPreview(ctx context.Context, line Line, now time.Time) error {
+// finishPreview notes that nothing is left, or that the namespace was kept: it is not
+// the agent's any more.
+func (a *Agent) finishPreview(ctx context.Context, line Line, now time.Time, kept bool) error {
 	p, err := a.Previews.KeepPreview(ctx, line, func(p *Preview) error {
 		if p.Phase != PreviewDestroying {
 			return nil
@@ -268,7 +270,7 @@ func (a *Agent) finishPreview(ctx context.Context, line Line, now time.Time) err
 		p.Remains, p.Destroys = a.untold(p.Remains), slices.Clone(p.Destroys)
 		for i := range p.Destroys {
 			if p.Destroys[i].DoneAt.IsZero() {
-				p.Destroys[i].DoneAt = now
+				p.Destroys[i].DoneAt, p.Destroys[i].Kept = now, kept
 			}
 		}
 		return nil
@@ -276,7 +278,9 @@ func (a *Agent) finishPreview(ctx context.Context, line Line, now time.Time) err
 	if err != nil {
 		return fmt.Errorf("recording that preview %s is gone: %w", line, err)
 	}
-	a.log.Info("preview is gone", "environment", line.Environment, "name", line.App, "namespace", p.Namespace, "duration", now.Sub(p.lastAsked()))
+	if !kept { // of which the cluster's part has told
+		a.log.Info("preview is gone", "environment", line.Environment, "name", line.App, "namespace", p.Namespace, "duration", now.Sub(p.lastAsked()))
+	}
 	a.wakePreviewReports(p)
 	return nil
 }

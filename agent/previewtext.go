@@ -25,6 +25,8 @@ func (e end) title() string {
 	switch {
 	case e.destroy.Nothing:
 		return "Nothing to remove"
+	case e.destroy.Kept:
+		return "Not removed: the namespace is not the agent's any more"
 	case e.destroy.phase(e.preview) == destroyedPhase:
 		return "Preview removed in " + took(e.destroy.DoneAt.Sub(e.destroy.At))
 	case e.destroy.phase(e.preview) == waitingPhase:
@@ -38,6 +40,9 @@ func (e end) summary() string {
 	switch {
 	case e.destroy.Nothing:
 		return fmt.Sprintf("The pull request was closed or wants no preview. There was none of %s for it. Nothing to do.", code(e.preview.Line.App))
+	case e.destroy.Kept:
+		return fmt.Sprintf("The pull request was closed or wants no preview, but the labels of its namespace %s do not say any more that it is the agent's: somebody has changed them, or made another of that name. It was left alone, and what runs there goes on.\n\n**Next:** the platform owner looks at who needs it, and deletes it if nobody does: %s.",
+			code(e.preview.Namespace), code("kubectl delete namespace "+e.preview.Namespace))
 	case e.destroy.phase(e.preview) == destroyedPhase:
 		return fmt.Sprintf("The pull request was closed or wants no preview: the namespace %s is gone with all that was in it. The next run of an open pull request makes it anew.", code(e.preview.Namespace))
 	case e.destroy.phase(e.preview) == waitingPhase:
@@ -58,6 +63,9 @@ func (e end) check(v view) Check {
 	}
 	if d.phase(e.preview) == destroyedPhase {
 		c.Status, c.Conclusion, c.CompletedAt = Completed, Success, d.DoneAt
+	}
+	if d.Kept {
+		c.Conclusion = Neutral
 	}
 	return c
 }
@@ -100,6 +108,9 @@ func (p Preview) standing(repository string, number int) (row Standing, told boo
 	row = Standing{Environment: p.Line.Environment, Phase: Succeeded, Destroyed: true, Note: "the pull request was closed or wants no preview"}
 	if p.Phase == PreviewDestroying {
 		row.Phase, row.Note = RollingOut, orElse(p.Message, row.Note)
+	}
+	if n := len(p.Destroys); n > 0 && p.Destroys[n-1].Kept {
+		row.State, row.Note = "⚪ Left alone", "the pull request was closed or wants no preview, but its namespace is not the agent's any more"
 	}
 	return row, true
 }

@@ -92,8 +92,11 @@ func (w *world) settleIn(r Release) error {
 func (w *world) DeleteNamespace(ctx context.Context, p Preview) (left string, err error) {
 	err = w.call(ctx, func() error {
 		there := w.spaces[p.Namespace]
-		if there == nil || there.owner != p.UID {
+		switch {
+		case there == nil:
 			return nil
+		case there.owner != p.UID:
+			return ErrForeign
 		}
 		there.asked++
 		switch {

@@ -90,7 +90,7 @@ type Status struct {
 	Timeline     []Moment
 	Services     []ServiceStatus
 	Reported     []Reported // by way; see Shown
-	ReportedOn   string     // head commit of the pull request that it is reported on, once that is known; else its source's commit
+	ReportedOn   string     // commit that what is of a pull request is reported on, once that is known: its head, if GitHub says so
 	// PredeployLog has the last lines of a predeploy that ended well, redacted; of
 	// one that did not they are in Cause.
 	PredeployLog string

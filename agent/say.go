@@ -152,7 +152,7 @@ func (a *Agent) publish(ctx context.Context, m *message) (int64, error) {
 	check.ID, check.Commit = 0, m.claimed()
 	receipt := Receipt{
 		Intents: app.Intents, Intent: m.intent, Final: check.Status == Completed, Line: m.line,
-		Check: check, Reported: a.Checks != nil || a.Statuses != nil, At: m.at,
+		Check: check, Reported: a.Checks != nil, At: m.at,
 	}
 	if r := m.release; r != nil {
 		receipt.Marker = r.marker(m.view)
@@ -162,11 +162,40 @@ func (a *Agent) publish(ctx context.Context, m *message) (int64, error) {
 		comment, _ := a.comment(app, m.repository, number, claimed)
 		receipt.Comment = &comment
 	}
-	for number := m.id + 1; ; number++ {
+	if err := a.mayPublish(app.Name); err != nil {
+		return m.id, err
+	}
+	var err error
+	for range maxReceipts {
+		number := a.nextReceipt(m)
 		receipt.Number = int(number)
-		err := a.Receipts.PublishReceipt(ctx, receipt)
-		if !errors.Is(err, ErrExists) || number >= m.id+maxReceipts {
+		err = a.Receipts.PublishReceipt(ctx, receipt)
+		a.published(app.Name, err)
+		if !errors.Is(err, ErrExists) {
 			return number, err
 		}
+		a.taken(m.intent, number)
 	}
+	return m.id, err
+}
+
+// maxTaken is of how many intents it is kept in memory that numbers of receipts are
+// taken; some 100 kB.
+const maxTaken = 1000
+
+// nextReceipt is the first number of a receipt of m that may be free.
+func (a *Agent) nextReceipt(m *message) int64 {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return max(m.id, a.numbers[m.intent]) + 1
+}
+
+// taken notes that a number is another receipt's, so that the next try begins there.
+func (a *Agent) taken(intent string, number int64) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.numbers) >= maxTaken {
+		clear(a.numbers)
+	}
+	a.numbers[intent] = number
 }

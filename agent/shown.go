@@ -116,8 +116,8 @@ func (r Refusal) tells(way Way) bool {
 	switch way {
 	case WayCheck, WayStatus:
 		return r.Repository != ""
-	case WayReceipt:
-		return r.Intent != ""
+	case WayReceipt: // the agent of the other app answers: nobody waits for two
+		return r.Intent != "" && r.Rule != ruleApp
 	case WayDeployment, WayComment:
 	}
 	return false

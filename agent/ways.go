@@ -86,7 +86,7 @@ type Receipt struct {
 	Check    Check    // as the check run is to look like
 	Comment  *Comment // of a pull request's intent
 	Marker   Marker
-	Reported bool // the agent itself writes to GitHub
+	Reported bool // the agent itself writes the check run
 	At       time.Time
 }
 
@@ -115,13 +115,15 @@ type Statuses interface {
 
 // PullRequests tells of pull requests what no token claims.
 type PullRequests interface {
-	// HasCommit reports whether the commit belongs to the pull request.
+	// HasCommit reports whether the commit belongs to the pull request. ErrNotPermitted
+	// says that nobody tells the agent.
 	HasCommit(ctx context.Context, repository string, number int, commit string) (bool, error)
 }
 
 // Receipts is where receipts are published.
 type Receipts interface {
 	// PublishReceipt signs r and publishes it beside its intent. Publishing it again
-	// is no error; one with that number and other words is ErrExists.
+	// is no error; one with that number and other words is ErrExists, and
+	// ErrNotPermitted says that the registry refuses it.
 	PublishReceipt(ctx context.Context, r Receipt) error
 }

@@ -157,25 +157,29 @@ func TestAWayThatIsStuckDelaysNoOther(t *testing.T) {
 func TestAPullRequestIsReportedOnItsHead(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
-		stranger bool
+		stranger time.Duration // for so long GitHub says that it is none of the pull request's
 		down     time.Duration
 		want     string
+		asked    int // at most
 	}{
-		"its head":                  {want: headOf(push(1, 0, 1))},
-		"a commit of somebody else": {stranger: true, want: push(1, 0, 1).statement().Predicate.Source.Commit},
-		"GitHub cannot tell yet":    {down: 10 * time.Minute, want: headOf(push(1, 0, 1))},
+		"its head":                  {want: headOf(push(1, 0, 1)), asked: 3},
+		"a commit of somebody else": {stranger: time.Hour, want: push(1, 0, 1).statement().Predicate.Source.Commit, asked: 40},
+		"GitHub has yet to learn":   {stranger: 20 * time.Second, want: headOf(push(1, 0, 1)), asked: 40},
+		"GitHub cannot tell yet":    {down: 10 * time.Minute, want: headOf(push(1, 0, 1)), asked: 3},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t)
 				w.beLoud()
-				w.hub.strangers[headOf(push(1, 0, 1))] = test.stranger
-				up := w.now().Add(test.down)
+				up, learned := w.now().Add(test.down), w.now().Add(test.stranger)
 				w.hub.onSay = func(_ context.Context, way Way) error {
 					if way == "" && w.now().Before(up) {
 						return errAway
 					}
+					w.mu.Lock()
+					defer w.mu.Unlock()
+					w.hub.strangers[headOf(push(1, 0, 1))] = w.now().Before(learned)
 					return nil
 				}
 				w.publish(t, proposed(push(1, 0, 1)))
@@ -193,7 +197,7 @@ func TestAPullRequestIsReportedOnItsHead(t *testing.T) {
 				if all := w.hub.receipts[r.Intent]; len(all) == 0 || all[0].Check.Commit != headOf(push(1, 0, 1)) {
 					t.Errorf("got receipts %+v, want the head that the intent names", all)
 				}
-				if on := r.Status.ReportedOn; (on != "") == test.stranger || test.down == 0 && len(w.hub.asked) > 3 {
+				if on := r.Status.ReportedOn; on != test.want || len(w.hub.asked) > test.asked {
 					t.Errorf("got %q on record after %d questions", on, len(w.hub.asked))
 				}
 			})
@@ -298,6 +302,26 @@ func TestACommentIsWrittenOnceForWhatItSays(t *testing.T) {
 		w.run()
 		if r := w.releases[0]; w.hub.commented != 1 || r.Status.Shown(WayComment).Phase != Succeeded {
 			t.Errorf("got the comment written %d times and %+v on record, want it once", w.hub.commented, r.Status.Reported)
+		}
+	})
+}
+
+// TestWhatNobodyTellsIsNotWaitedFor is about an App that may not read pull requests.
+func TestWhatNobodyTellsIsNotWaitedFor(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.beLoud()
+		w.hub.onSay = func(_ context.Context, way Way) error {
+			if way == "" {
+				return ErrNotPermitted
+			}
+			return nil
+		}
+		w.publish(t, proposed(push(1, 0, 1)))
+		w.runUntil(w.now().Add(15*time.Second), nil)
+		if r := w.releases[0]; w.checks[r.Intent].Conclusion != Success || r.Status.ReportedOn != r.Source.Commit {
+			t.Errorf("got check %+v on %q, want it green on what was deployed", w.checks[r.Intent], r.Status.ReportedOn)
 		}
 	})
 }

@@ -73,7 +73,7 @@ type Predicate struct {
 	App         string    `json:"app"`
 	Environment string    `json:"environment"`
 	Release     int       `json:"release,omitempty"` // 0 for what was refused
-	Reported    bool      `json:"reported"`          // the agent itself writes to GitHub
+	Reported    bool      `json:"reported"`          // the agent itself writes the check run
 	IssuedAt    time.Time `json:"issuedAt"`          // UTC, whole milliseconds
 	Key         string    `json:"key"`               // of the signer, PEM; says who it is and not that it is to be trusted
 	Check       Check     `json:"check"`

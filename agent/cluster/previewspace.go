@@ -162,7 +162,7 @@ func (c *Client) notMade(r agent.Release, why string) error {
 
 // DeleteNamespace asks for the end of p's namespace. It goes by the labels, the UID
 // and the version of what it has read: what was somebody else's, or became it, is left
-// alone.
+// alone, with ErrForeign.
 func (c *Client) DeleteNamespace(ctx context.Context, p agent.Preview) (left string, err error) {
 	if p.Namespace == "" {
 		return "", nil
@@ -179,7 +179,7 @@ func (c *Client) DeleteNamespace(ctx context.Context, p agent.Preview) (left str
 	}
 	if !madeFor(there, p) {
 		c.log.Warn("namespace left alone: it was not made for the preview", "namespace", p.Namespace, "environment", p.Line.Environment, "name", p.Line.App)
-		return "", nil
+		return "", fmt.Errorf("namespace %s: %w", p.Namespace, agent.ErrForeign)
 	}
 	if there.DeletionTimestamp != nil {
 		return whyNotGone(there), nil

@@ -23,7 +23,8 @@ const (
 )
 
 // ReceiptKey returns the key that signs receipts. Where there is none yet it is
-// made, once, whichever replica is first: who deletes the Secret gets a new one.
+// made, once, whichever replica is first: who deletes the Secret gets a new one. With
+// the key an error says that its public half cannot be shown: it signs all the same.
 // Only a leader may call it.
 func (c *Client) ReceiptKey(ctx context.Context) (*envelope.KeySigner, error) {
 	secret, err := c.receiptSecret(ctx)

@@ -148,13 +148,17 @@ type Destroy struct {
 	// nothing is true if there was nothing to take away.
 	// +optional
 	Nothing bool `json:"nothing,omitempty"`
+	// kept is true if the namespace was not marked as the preview's any more, and was
+	// left alone.
+	// +optional
+	Kept bool `json:"kept,omitempty"`
 	// reported is what each way out of the cluster shows of it.
 	// +optional
 	// +kubebuilder:validation:MaxItems=16
 	// +listType=map
 	// +listMapKey=way
 	Reported []Reported `json:"reported,omitempty"`
-	// reportedOn is the head commit of the pull request, if it is reported there.
+	// reportedOn is the commit that it is reported on: the head of the pull request, if GitHub says so.
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
 	ReportedOn string `json:"reportedOn,omitempty"`
@@ -207,7 +211,7 @@ type Remains struct {
 	// +listType=map
 	// +listMapKey=way
 	Reported []Reported `json:"reported,omitempty"`
-	// reportedOn is the head commit of the pull request, if it is reported there.
+	// reportedOn is the commit that it is reported on: the head of the pull request, if GitHub says so.
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
 	ReportedOn string `json:"reportedOn,omitempty"`

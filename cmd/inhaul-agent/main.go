@@ -78,7 +78,7 @@ func serve(ctx context.Context, s settings, logger *slog.Logger) error {
 	}
 	registry := oci.New(oci.WithUserAgent("inhaul-agent/" + version()))
 	if s.receipts {
-		out.Receipts = newReceipts(registry, client, chaos.now, logger)
+		out.Receipts = newReceipts(registry, client, client.Leads, chaos.now, logger)
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	health := &health{metrics: counted}

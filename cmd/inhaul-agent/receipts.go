@@ -22,6 +22,8 @@ const keyAge = 5 * time.Minute
 
 // receiptKeys is where the key that signs receipts is kept.
 type receiptKeys interface {
+	// ReceiptKey returns the key. With it an error says that people cannot read its
+	// public half.
 	ReceiptKey(ctx context.Context) (*envelope.KeySigner, error)
 }
 
@@ -29,6 +31,7 @@ type receiptKeys interface {
 type receipts struct {
 	registry *oci.Registry
 	keys     receiptKeys
+	leads    func() error // asked before every write
 	now      func() time.Time
 	logger   *slog.Logger
 
@@ -39,11 +42,12 @@ type receipts struct {
 
 var _ agent.Receipts = (*receipts)(nil)
 
-func newReceipts(registry *oci.Registry, keys receiptKeys, now func() time.Time, logger *slog.Logger) *receipts {
-	return &receipts{registry: registry, keys: keys, now: now, logger: logger.With("component", "receipts")}
+func newReceipts(registry *oci.Registry, keys receiptKeys, leads func() error, now func() time.Time, logger *slog.Logger) *receipts {
+	return &receipts{registry: registry, keys: keys, leads: leads, now: now, logger: logger.With("component", "receipts")}
 }
 
-// PublishReceipt says ErrExists for a number that another receipt has. What is too
+// PublishReceipt says ErrExists for a number that another receipt has, and
+// ErrNotPermitted where the registry refuses it. What is too
 // long for a receipt is cut where it can be seen.
 func (r *receipts) PublishReceipt(ctx context.Context, of agent.Receipt) error {
 	signer, err := r.key(ctx)
@@ -54,28 +58,37 @@ func (r *receipts) PublishReceipt(ctx context.Context, of agent.Receipt) error {
 	if err != nil {
 		return err
 	}
+	if err := r.leads(); err != nil {
+		return err
+	}
 	err = r.registry.PublishReceipt(ctx, of.Intents, of.Intent, of.Number, envelope)
 	switch {
 	case errors.Is(err, oci.ErrTaken):
 		return fmt.Errorf("%w: %w", agent.ErrExists, err)
 	case errors.Is(err, oci.ErrRefused):
-		return fmt.Errorf("%w: the agent needs the right to push to the repository of the intents, or INHAUL_RECEIPTS=off", err)
+		return fmt.Errorf("%w: %w: the agent needs the right to push to %s, or a GitHub App, or INHAUL_RECEIPTS=off", agent.ErrNotPermitted, err, of.Intents)
 	}
 	return err
 }
 
 // key returns the key to sign with.
 func (r *receipts) key(ctx context.Context) (*envelope.KeySigner, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	now := r.now()
-	if r.signer != nil && now.Before(r.asked.Add(keyAge)) {
-		return r.signer, nil
+	r.mu.Lock()
+	known, asked := r.signer, r.asked
+	r.mu.Unlock()
+	if known != nil && now.Before(asked.Add(keyAge)) {
+		return known, nil
 	}
 	signer, err := r.keys.ReceiptKey(ctx)
-	if err != nil {
+	if signer == nil {
 		return nil, err
 	}
+	if err != nil { // it signs all the same, and is told of once in keyAge
+		r.logger.Warn("the public half of the receipts' key cannot be read by people", "error", err)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if r.signer == nil || r.signer.Public().ID() != signer.Public().ID() {
 		r.logger.Info("receipts are signed", "name", signer.Public().ID())
 	}

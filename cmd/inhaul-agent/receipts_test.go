@@ -27,6 +27,7 @@ type keptKey struct {
 	t      *testing.T
 	signer *envelope.KeySigner
 	asked  int
+	hidden error // its public half cannot be shown
 }
 
 func (k *keptKey) ReceiptKey(context.Context) (*envelope.KeySigner, error) {
@@ -40,8 +41,11 @@ func (k *keptKey) ReceiptKey(context.Context) (*envelope.KeySigner, error) {
 			k.t.Fatal(err)
 		}
 	}
-	return k.signer, nil
+	return k.signer, k.hidden
 }
+
+// leading is a process that leads.
+func leading() error { return nil }
 
 func rollingOut(intents string) agent.Receipt {
 	digest := "sha256:" + strings.Repeat("ab", 32)
@@ -64,7 +68,7 @@ func TestReceiptsArePublishedSigned(t *testing.T) {
 	t.Cleanup(server.Close)
 	keys, now := &keptKey{t: t}, time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 	var logged bytes.Buffer
-	r := newReceipts(oci.New(), keys, func() time.Time { return now }, slog.New(slog.NewTextHandler(&logged, nil)))
+	r := newReceipts(oci.New(), keys, leading, func() time.Time { return now }, slog.New(slog.NewTextHandler(&logged, nil)))
 	of := rollingOut(strings.TrimPrefix(server.URL, "http://") + "/shop-intents")
 	for range 2 {
 		if err := r.PublishReceipt(t.Context(), of); err != nil {
@@ -122,9 +126,42 @@ func TestARefusingRegistryIsToldWithWhatToDo(t *testing.T) {
 		w.WriteHeader(http.StatusForbidden)
 	}))
 	t.Cleanup(server.Close)
-	r := newReceipts(oci.New(), &keptKey{t: t}, time.Now, slog.New(slog.DiscardHandler))
+	r := newReceipts(oci.New(), &keptKey{t: t}, leading, time.Now, slog.New(slog.DiscardHandler))
 	err := r.PublishReceipt(t.Context(), rollingOut(strings.TrimPrefix(server.URL, "http://")+"/shop-intents"))
-	if !errors.Is(err, oci.ErrRefused) || !strings.Contains(err.Error(), "INHAUL_RECEIPTS=off") {
-		t.Errorf("got %v, want ErrRefused and what to do", err)
+	if !errors.Is(err, agent.ErrNotPermitted) || !strings.Contains(err.Error(), "push to ") || !strings.Contains(err.Error(), "INHAUL_RECEIPTS=off") {
+		t.Errorf("got %v, want ErrNotPermitted and what to do", err)
+	}
+}
+
+// TestAKeyThatCannotBeShownSignsAllTheSame is about a ConfigMap that cannot be written.
+func TestAKeyThatCannotBeShownSignsAllTheSame(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
+	t.Cleanup(server.Close)
+	var logged bytes.Buffer
+	keys := &keptKey{t: t, hidden: errors.New("no quota for ConfigMaps")}
+	r := newReceipts(oci.New(), keys, leading, time.Now, slog.New(slog.NewTextHandler(&logged, nil)))
+	of := rollingOut(strings.TrimPrefix(server.URL, "http://") + "/shop-intents")
+	for of.Number = range 3 {
+		of.Number++
+		if err := r.PublishReceipt(t.Context(), of); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := strings.Count(logged.String(), "no quota"); n != 1 || keys.asked != 1 {
+		t.Errorf("asked %d times and logged it %d times, want once in a while", keys.asked, n)
+	}
+}
+
+func TestWhoDoesNotLeadPublishesNoReceipt(t *testing.T) {
+	t.Parallel()
+	asked := 0
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked++ }))
+	t.Cleanup(server.Close)
+	lost := errors.New("the lease is lost")
+	r := newReceipts(oci.New(), &keptKey{t: t}, func() error { return lost }, time.Now, slog.New(slog.DiscardHandler))
+	err := r.PublishReceipt(t.Context(), rollingOut(strings.TrimPrefix(server.URL, "http://")+"/shop-intents"))
+	if !errors.Is(err, lost) || asked != 0 {
+		t.Errorf("got %v after %d requests, want the lease asked for before any", err, asked)
 	}
 }

@@ -54,7 +54,8 @@ Environment:
                               (default), which is on where no App is configured
   INHAUL_HEALTH_ADDR          of /healthz, /readyz and /metrics (default :8081; - for none)
   INHAUL_LOG_LEVEL            debug, info, warn or error (default info)
-  DOCKER_CONFIG               folder of config.json with the registry's credentials
+  DOCKER_CONFIG               folder of config.json with the registry's credentials: to pull
+                              intents, and where receipts are on, to push beside them
   SSL_CERT_FILE               CA bundle, if the registry has a CA of its own
 `
 

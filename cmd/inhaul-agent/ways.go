@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -89,11 +90,18 @@ func (a app) Show(ctx context.Context, check agent.Check) (int64, error) {
 
 // ShowDeployment says ErrNoCommit for what another try will not mend.
 func (a app) ShowDeployment(ctx context.Context, d agent.Deployment) (int64, error) {
-	id, err := a.client.UpsertDeployment(ctx, github.Deployment{
+	deployment := github.Deployment{
 		ID: d.ID, Repository: d.Repository, SHA: d.Commit, Environment: d.Environment, ExternalID: d.Intent,
 		Description: d.Description, Production: d.Production, Transient: d.Transient, State: string(d.State),
 		EnvironmentURL: d.URL, LogURL: d.LogURL,
-	})
+	}
+	id, err := a.client.UpsertDeployment(ctx, deployment)
+	// One that somebody has deleted is made anew, unless it is over: GitHub takes the one
+	// that was made last for what runs.
+	if d.ID != 0 && d.State != agent.DeploymentInactive && gone(err, fmt.Sprintf("/deployments/%d/statuses", d.ID)) {
+		deployment.ID = 0
+		id, err = a.client.UpsertDeployment(ctx, deployment)
+	}
 	return id, final(err, "/deployments")
 }
 
@@ -133,8 +141,8 @@ type pullRequests struct {
 
 var _ agent.PullRequests = pullRequests{}
 
-// HasCommit believes nobody where GitHub may not be asked: what is of a pull request
-// is then reported on the commit that was deployed.
+// HasCommit says ErrNotPermitted where GitHub may not be asked: what is of a pull
+// request is then reported on the commit that was deployed.
 func (p pullRequests) HasCommit(ctx context.Context, repository string, number int, commit string) (bool, error) {
 	client, err := p.client()
 	if err != nil {
@@ -143,14 +151,25 @@ func (p pullRequests) HasCommit(ctx context.Context, repository string, number i
 	has, err := client.PullRequestHas(ctx, repository, number, commit)
 	if errors.Is(err, github.ErrNotPermitted) {
 		p.logger.Warn("pull requests are reported on their merge commits", "repository", repository, "error", err)
-		return false, nil
+		return false, fmt.Errorf("%w: %w", agent.ErrNotPermitted, err)
 	}
 	return has, err
 }
 
+// gone reports whether GitHub has nothing at a path that ends so.
+func gone(err error, end string) bool {
+	refused, ok := errors.AsType[*github.APIError](err)
+	return ok && refused.Status == http.StatusNotFound && strings.HasSuffix(refused.Path, end)
+}
+
+// forGood are in GitHub's words about what cannot be written to while it is so: "Unable
+// to create comment because issue is locked.", "Repository was archived so is
+// read-only." The other refusals with 403 have reasons that somebody may mend.
+func forGood() []string { return []string{"is locked", "was archived"} }
+
 // final makes an ErrNoCommit of GitHub's refusal for good of something at a path
 // that has one of kinds in it: its repository, commit, pull request or itself is
-// gone. That the App is not installed there, a 404 too, somebody may be about to
+// gone, or closed to everybody. That the App is not installed there, a 404 too, somebody may be about to
 // mend, and so it is with a right that is missing, ErrNotPermitted.
 func final(err error, kinds ...string) error {
 	if errors.Is(err, github.ErrNotPermitted) {
@@ -162,6 +181,10 @@ func final(err error, kinds ...string) error {
 	}
 	switch refused.Status {
 	case http.StatusNotFound, http.StatusGone, http.StatusUnprocessableEntity:
+	case http.StatusForbidden:
+		if !slices.ContainsFunc(forGood(), func(words string) bool { return strings.Contains(refused.Message, words) }) {
+			return err
+		}
 	default:
 		return err
 	}
