@@ -200,7 +200,7 @@ func TestReceiptsOfOthersAreRefused(t *testing.T) {
 		change func(*receipt.Predicate)
 		want   string
 	}{
-		{"another app", func(p *receipt.Predicate) { p.App = "api" }, "the receipt is for another app: got api, want shop"},
+		{"another app", func(p *receipt.Predicate) { p.App = "api" }, "the cluster's App that watches example.com/shop-intents is called api, and inhaul.yaml says `app: shop`\nNext: give both one name"},
 		{"another environment", func(p *receipt.Predicate) { p.Environment = "staging" }, "the receipt is for another environment: got staging, want production"},
 		{"another commit", func(p *receipt.Predicate) { p.Check.Commit = strings.Repeat("9", 40) }, "the receipt is for another commit: got 9999"},
 		{"another repository", func(p *receipt.Predicate) { p.Check.Repository = "acme/api" }, "the receipt is for another repository: got acme/api, want acme/shop"},
