@@ -178,11 +178,21 @@ func TestACommentIsFoundByItsMarkerAndItsAuthor(t *testing.T) {
 		}
 	}
 	workflow := st.run(`{"sha":"` + testSHA + `","permissions":` + permissions + `}`)["GITHUB_TOKEN"]
+	const releaser = "ghs_releaser" // that a workflow has made of an App of its owner's
+	st.server.mu.Lock()
+	st.server.state.Tokens[releaser] = &token{
+		Value: releaser, AppID: 77, AppSlug: "releaser", Repositories: []string{"acme/storefront"},
+		Permissions: map[string]string{"pull_requests": "write"}, ExpiresAt: st.server.now().Add(tokenLifetime),
+	}
+	st.server.mu.Unlock()
 	ids := map[int64]bool{}
 	for _, write := range []func() (*product.Client, error){
 		func() (*product.Client, error) { return st.app(), nil },
 		func() (*product.Client, error) {
 			return product.NewToken(product.TokenConfig{BaseURL: st.url, Token: workflow, Pace: quick()})
+		},
+		func() (*product.Client, error) {
+			return product.NewToken(product.TokenConfig{BaseURL: st.url, Token: releaser, Pace: quick()})
 		},
 		func() (*product.Client, error) {
 			other := st.token(`{"login":"hubot","permissions":` + permissions + `}`)
@@ -200,14 +210,14 @@ func TestACommentIsFoundByItsMarkerAndItsAuthor(t *testing.T) {
 				t.Fatalf("got %d, %v, want %d again", id, err, first)
 			}
 			first = id
-			if id, err = c.UpsertComment(t.Context(), commenting("changed")); err != nil || id != first {
+			if id, err = c.UpsertComment(t.Context(), commenting(fmt.Sprintf("changed by %d", len(ids)))); err != nil || id != first {
 				t.Fatalf("got %d, %v, want %d changed", id, err, first)
 			}
 		}
 		ids[first] = true
 	}
-	if len(ids) != 3 || len(st.server.state.Comments) != 43 {
-		t.Errorf("got comments %v, of %d in all, want one of each of three", ids, len(st.server.state.Comments))
+	if len(ids) != 4 || len(st.server.state.Comments) != 44 {
+		t.Errorf("got comments %v, of %d in all, want one of each of four", ids, len(st.server.state.Comments))
 	}
 	st.noViolations()
 }
