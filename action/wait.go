@@ -95,7 +95,7 @@ func (w *waiting) run(ctx context.Context) error {
 		case ctx.Err() != nil:
 			return fmt.Errorf("waiting for the verdict, while the deploy goes on: %w", ctx.Err())
 		case w.ended():
-			w.write(ctx, true)
+			w.conclude(ctx)
 			return nil
 		}
 		w.write(ctx, false)
