@@ -201,7 +201,7 @@ func TestFailures(t *testing.T) {
 		{"a failed rollout", func(w *world) { w.check = check("failure", "Release 3 failed: web crashed") }, 1, []string{"the deploy to production failed: Release 3 failed: web crashed%0Aweb: exit code 3", "runs/1"}},
 		{"a denied deploy", func(w *world) { w.check = check("action_required", "Denied: policy") }, 1, []string{"was denied: Denied: policy", "App resource"}},
 		{"no agent", func(w *world) { w.check = func(time.Duration) (Check, bool, error) { return Check{}, false, nil } }, 1, []string{
-			`no agent has answered within 15m0s: neither a receipt has come nor a check run "inhaul / production" on 0123456`, "kubectl -n inhaul logs deploy/inhaul-agent", "`intents` repository example.com/shop-intents",
+			`no agent has answered within 15m0s: neither a receipt has come nor a check run "inhaul / production" on 0123456`, "kubectl -n inhaul logs deploy/inhaul-agent", "with the name that inhaul.yaml gives, shop", "`intents` repository example.com/shop-intents",
 		}},
 		{"a rollout that takes too long", func(w *world) {
 			w.check = func(time.Duration) (Check, bool, error) {

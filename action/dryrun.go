@@ -159,7 +159,8 @@ func (p planned) text() string {
 	}
 	fmt.Fprintf(&b, "image: %s\ncompared with %s\n", p.image, p.against)
 	for _, c := range p.changes {
-		fmt.Fprintf(&b, "%s %s: %s\n", sign(c.Kind), line(c.Path), change(c, line))
+		sign, value := c.Words(line)
+		fmt.Fprintf(&b, "%s %s: %s\n", sign, line(c.Path), value)
 	}
 	if len(p.changes) == 0 {
 		b.WriteString("the description does not change\n")
@@ -168,28 +169,6 @@ func (p planned) text() string {
 		b.WriteString(line(strings.Join(row, "  ")) + "\n")
 	}
 	return b.String()
-}
-
-func sign(kind spec.ChangeKind) string {
-	switch kind {
-	case spec.Added:
-		return "+"
-	case spec.Removed:
-		return "-"
-	case spec.Changed:
-	}
-	return "~"
-}
-
-func change(c spec.Change, shown func(string) string) string {
-	switch c.Kind {
-	case spec.Added:
-		return shown(c.New)
-	case spec.Removed:
-		return shown(c.Old)
-	case spec.Changed:
-	}
-	return shown(c.Old) + " → " + shown(c.New)
 }
 
 // meaning is what an app runs, a service a row: name, type, how many, CPU, memory

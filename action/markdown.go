@@ -148,7 +148,8 @@ func (p planned) markdown() string {
 			fmt.Fprintf(&b, "\n%d more changes are in the log.\n", len(p.changes)-i)
 			break
 		}
-		fmt.Fprintf(&b, "| %s | %s | %s |\n", sign(c.Kind), code(c.Path), change(c, code))
+		sign, value := c.Words(code)
+		fmt.Fprintf(&b, "| %s | %s | %s |\n", sign, code(c.Path), value)
 	}
 	var services strings.Builder
 	services.WriteString("| name | type | replicas | CPU | memory | where or when |\n|---|---|---|---|---|---|\n")

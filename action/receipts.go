@@ -80,9 +80,12 @@ func (a *Action) readReceipt(data []byte, d *deploy) (receipt.Receipt, error) {
 		return r, err
 	}
 	p := r.Predicate()
+	if r.Intent() == d.intent && p.App != d.app.Name { // more likely a slip than somebody else's receipt
+		return r, userError(fmt.Sprintf("the cluster's App that watches %s is called %s, and inhaul.yaml says `app: %s`", d.intents, quiet(p.App), d.app.Name),
+			fmt.Sprintf("give both one name: `app` in inhaul.yaml, and the App resource (`kubectl -n inhaul get apps -o wide` lists them with what they watch); if no App is called %s, %s", quiet(p.App), foreignNext))
+	}
 	for _, c := range []struct{ what, got, want string }{
 		{"intent", r.Intent(), d.intent},
-		{"app", p.App, d.app.Name},
 		{"environment", p.Environment, d.environment},
 		{"repository", cmp.Or(p.Check.Repository, d.source.Repository), d.source.Repository},
 	} {

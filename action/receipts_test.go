@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -200,7 +199,7 @@ func TestReceiptsOfOthersAreRefused(t *testing.T) {
 		change func(*receipt.Predicate)
 		want   string
 	}{
-		{"another app", func(p *receipt.Predicate) { p.App = "api" }, "the receipt is for another app: got api, want shop"},
+		{"another app", func(p *receipt.Predicate) { p.App = "api" }, "the cluster's App that watches example.com/shop-intents is called api, and inhaul.yaml says `app: shop`\nNext: give both one name"},
 		{"another environment", func(p *receipt.Predicate) { p.Environment = "staging" }, "the receipt is for another environment: got staging, want production"},
 		{"another commit", func(p *receipt.Predicate) { p.Check.Commit = strings.Repeat("9", 40) }, "the receipt is for another commit: got 9999"},
 		{"another repository", func(p *receipt.Predicate) { p.Check.Repository = "acme/api" }, "the receipt is for another repository: got acme/api, want acme/shop"},
@@ -347,75 +346,6 @@ func TestWhatTheActionHasBegunItEnds(t *testing.T) {
 			t.Errorf("got %v and %q, want one write", err, w.wrote)
 		}
 	})
-}
-
-func TestOneWriteInSomeSecondsAndTheLastOneAlways(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	s := newSpeaker(t, w)
-	says := map[int]func(*receipt.Predicate){10: concluded("success", "Live")}
-	for second := 1; second < 10; second++ {
-		says[second] = func(p *receipt.Predicate) { p.Check.Title = fmt.Sprint("phase ", second) }
-	}
-	s.at(says)
-	if err := w.Run(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	var titles []string
-	for _, line := range w.wrote {
-		titles = append(titles, line[strings.LastIndex(line, ": ")+2:])
-	}
-	if diff := cmp.Diff([]string{"phase 1", "phase 4", "phase 7", "Live"}, titles); diff != "" {
-		t.Errorf("got +, want -\n%s", diff)
-	}
-}
-
-func TestTheCheckAndTheCommentStayInTheirPlaces(t *testing.T) {
-	t.Parallel()
-	const head = "fedcba9876543210fedcba9876543210fedcba98"
-	for _, c := range []struct {
-		name   string
-		change func(*receipt.Predicate)
-		want   []string
-	}{
-		{"on the head commit and the pull request", same, []string{
-			"check 0 on fedcba9 of acme/shop: inhaul / pr-7: completedsuccess: Live",
-			"comment 0 on acme/shop#7: <!-- inhaul: preview shop --> live",
-		}},
-		{"under one of its own names, of its own pull request", func(p *receipt.Predicate) { p.Check.Name, p.Comment.PullRequest = "ci / tests", 8 }, []string{
-			"check 0 on fedcba9 of acme/shop: inhaul / pr-7: completedsuccess: Live",
-		}},
-		{"in its own comment", func(p *receipt.Predicate) {
-			p.Comment.Marker, p.Comment.Body = "<!-- lint -->", "<!-- lint --> all well"
-		}, []string{
-			"check 0 on fedcba9 of acme/shop: inhaul / pr-7: completedsuccess: Live",
-		}},
-		{"in its own repository", func(p *receipt.Predicate) { p.Comment.Repository = "acme/api" }, []string{
-			"check 0 on fedcba9 of acme/shop: inhaul / pr-7: completedsuccess: Live",
-		}},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			t.Parallel()
-			w := newWorld(t)
-			s := newSpeaker(t, w)
-			payload := `{"action":"opened","repository":{"id":42},"pull_request":{"number":7,"state":"open","updated_at":"2026-11-22T12:00:00Z","head":{"sha":"` + head + `","repo":{"id":42}}}}`
-			if err := os.WriteFile(w.env["GITHUB_EVENT_PATH"], []byte(payload), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			with(w.env, "GITHUB_EVENT_NAME", "pull_request", "GITHUB_REF", "refs/pull/7/merge")
-			s.at(map[int]func(*receipt.Predicate){2: func(p *receipt.Predicate) {
-				concluded("success", "Live")(p)
-				p.Comment = &receipt.Comment{Repository: "acme/shop", PullRequest: 7, Marker: "<!-- inhaul: preview shop -->", Body: "<!-- inhaul: preview shop --> live"}
-				c.change(p)
-			}})
-			if err := w.Run(t.Context()); err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(c.want, w.wrote); diff != "" {
-				t.Errorf("got +, want -\n%s", diff)
-			}
-		})
-	}
 }
 
 func TestWithoutWaitNothingIsWritten(t *testing.T) {

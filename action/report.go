@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/inhaul/inhaul/receipt"
@@ -23,9 +24,25 @@ type Reporter interface {
 // ErrMayNotWrite says that the workflow's token lacks a permission.
 var ErrMayNotWrite = errors.New("the workflow's token may not write that")
 
+// ErrReadOnly says that nobody may write there, whatever the token.
+var ErrReadOnly = errors.New("GitHub takes nothing there")
+
+// LaterError says that GitHub takes no write before After has passed.
+type LaterError struct {
+	After time.Duration
+	Cause error
+}
+
+func (e *LaterError) Error() string { return e.Cause.Error() }
+
+// Unwrap returns the cause.
+func (e *LaterError) Unwrap() error { return e.Cause }
+
 const (
-	writeGap       = 3 * time.Second // between two writes of what is not the verdict; GitHub wants one at least
-	partingTimeout = 5 * time.Second // for the last word of a cancelled job, which GitHub ends after 7.5 s
+	writeGap       = 3 * time.Second  // between two writes of what is not the verdict; GitHub wants one at least
+	finalGap       = 10 * time.Second // before the verdict is tried again; each try has tries of its own
+	finalPatience  = time.Minute      // for the verdict to be written
+	partingTimeout = 5 * time.Second  // for the last word of a cancelled job, which GitHub ends after 7.5 s
 )
 
 // report is what this run writes itself because the agent does not.
@@ -40,6 +57,7 @@ type report struct {
 	noCheck  bool // the token may not
 	noWord   bool // the token may not
 	last     time.Time
+	failed   error // why the last write failed; nil: it did not
 }
 
 // plan has what r says written to GitHub.
@@ -67,6 +85,32 @@ func (d *deploy) owns(c receipt.Comment) bool {
 	return c.Repository == d.source.Repository && c.PullRequest == d.source.PullRequest && c.Marker == "<!-- inhaul: preview "+d.app.Name+" -->"
 }
 
+// conclude writes the verdict, for which it tries for finalPatience: nobody writes
+// after it.
+func (w *waiting) conclude(ctx context.Context) {
+	r, until := w.report, w.a.Now().Add(finalPatience)
+	for {
+		w.write(ctx, true)
+		if r == nil || r.failed == nil {
+			return
+		}
+		gap := finalGap
+		if later, ok := errors.AsType[*LaterError](r.failed); ok {
+			gap = max(gap, later.After)
+		}
+		if w.a.Now().Add(gap).After(until) || w.a.Sleep(ctx, gap) != nil {
+			break
+		}
+	}
+	if r.comment != nil && !r.noWord {
+		w.a.github().Warningf("%s", fmt.Sprintf("the pull request's comment could not be written: %v", r.failed))
+	}
+	if r.check != nil && !r.noCheck {
+		w.a.github().Warningf("%s", fmt.Sprintf("the check on the commit is out of date, because it could not be written: %v", r.failed))
+		w.d.check.Summary = strings.TrimSpace(w.d.check.Summary + "\n\n**The check on the commit is out of date:** GitHub did not take the verdict. A re-run of the workflow writes it anew.")
+	}
+}
+
 // write brings GitHub in step: at once for a verdict, else at most every writeGap.
 // What fails is written with the next word, and changes nothing of the deploy.
 func (w *waiting) write(ctx context.Context, final bool) {
@@ -74,40 +118,52 @@ func (w *waiting) write(ctx context.Context, final bool) {
 	if r == nil || !final && w.a.Now().Before(r.last.Add(writeGap)) {
 		return
 	}
+	r.failed = nil
 	if r.check != nil && !r.noCheck {
 		r.last = w.a.Now()
-		w.writeCheck(ctx, *r.check, final)
+		r.noCheck = w.refused(w.writeCheck(ctx, *r.check), "the check run", "checks")
 	}
 	if r.comment != nil && !r.noWord {
 		r.last = w.a.Now()
-		id, err := r.reporter.ShowComment(ctx, r.saidID, *r.comment)
-		switch {
-		case errors.Is(err, ErrMayNotWrite):
-			r.noWord = true
-			w.a.notice("the pull request's comment is not written: give the job `permissions: {pull-requests: write}`")
-		case err != nil && final:
-			w.a.github().Warningf("%s", fmt.Sprintf("the pull request's comment could not be written: %v", err))
-		case err == nil:
-			r.saidID, r.said, r.comment = id, r.comment.Body, nil
-		}
+		r.noWord = w.refused(w.writeComment(ctx, *r.comment), "the pull request's comment", "pull-requests")
 	}
 }
 
-func (w *waiting) writeCheck(ctx context.Context, c receipt.Check, final bool) {
-	r := w.report
-	id, address, err := r.reporter.ShowCheck(ctx, r.checkID, c)
+// refused reports whether err says that another try is useless, and tells it once.
+func (w *waiting) refused(err error, what, permission string) bool {
 	switch {
 	case errors.Is(err, ErrMayNotWrite):
-		r.noCheck = true
-		w.a.notice("the check run is not written: give the job `permissions: {checks: write}`")
-	case err != nil && final:
-		w.a.github().Warningf("%s", fmt.Sprintf("the check run could not be written: %v", err))
-	case err == nil:
-		r.checkID, r.written, r.check = id, c, nil
-		if w.d.check.URL == "" {
-			w.d.check.URL = webAddress(address)
-		}
+		w.a.notice(what + " is not written: give the job `permissions: {" + permission + ": write}`")
+		return true
+	case errors.Is(err, ErrReadOnly):
+		w.a.notice(what + " is not written: " + err.Error())
+		return true
+	case err != nil:
+		w.report.failed = err
 	}
+	return false
+}
+
+func (w *waiting) writeCheck(ctx context.Context, c receipt.Check) error {
+	r := w.report
+	id, address, err := r.reporter.ShowCheck(ctx, r.checkID, c)
+	if err != nil {
+		return err
+	}
+	r.checkID, r.written, r.check = id, c, nil
+	if w.d.check.URL == "" {
+		w.d.check.URL = webAddress(address)
+	}
+	return nil
+}
+
+func (w *waiting) writeComment(ctx context.Context, c receipt.Comment) error {
+	r := w.report
+	id, err := r.reporter.ShowComment(ctx, r.saidID, c)
+	if err == nil {
+		r.saidID, r.said, r.comment = id, c.Body, nil
+	}
+	return err
 }
 
 // abandon ends a check run that this run has begun and will not follow any more:

@@ -96,7 +96,7 @@ func (w *waiting) run(ctx context.Context) error {
 		case ctx.Err() != nil:
 			return fmt.Errorf("waiting for the verdict, while the deploy goes on: %w", ctx.Err())
 		case w.ended():
-			w.write(ctx, true)
+			w.conclude(ctx)
 			return nil
 		}
 		w.write(ctx, false)
@@ -201,7 +201,7 @@ func (w *waiting) noVerdict() error {
 		return fmt.Errorf("asking GitHub for the verdict for %s, while the deploy goes on: %w", waited, w.trouble)
 	}
 	return userError(fmt.Sprintf("no agent has answered within %s: neither a receipt has come nor a check run %q on %s", waited, checkNames(d)[0], short(d.commit())),
-		fmt.Sprintf("is the agent running (`kubectl -n inhaul logs deploy/inhaul-agent`)? is the App %s's `intents` repository %s, and may the agent pull from it? "+
+		fmt.Sprintf("is the agent running (`kubectl -n inhaul logs deploy/inhaul-agent`)? is there an App with the name that inhaul.yaml gives, %s, and is its `intents` repository %s, and may the agent pull from it? "+
 			"may it push its receipts there, or write checks on %s?", d.app.Name, d.intents, d.source.Repository)+w.silence())
 }
 

@@ -43,9 +43,13 @@ Examples:
 type Registrar interface {
 	// Register serves one page on this machine, whose form posts the manifest to
 	// GitHub, until GitHub has sent the person back once. It returns what Finish
-	// does.
+	// does, for which it waits even if it is told to stop: ErrKeyLost says that it
+	// was in vain.
 	Register(ctx context.Context, registration Registration) error
 }
+
+// ErrKeyLost says that an App may be registered whose key did not arrive in time.
+var ErrKeyLost = errors.New("the App's key was still on its way")
 
 // Registration is what a Registrar has to know.
 type Registration struct {
@@ -53,6 +57,9 @@ type Registration struct {
 	Manifest func(redirect string) ([]byte, error) // what is posted: GitHub sends the person back to redirect
 	Served   func(address string)                  // called with the page's address
 	Browser  bool                                  // open it
+	// Finishing is called when Register was told to stop while Finish is under way,
+	// which it waits for no longer than that. nil: nobody is told.
+	Finishing func(atMost time.Duration)
 	// Finish takes the code that GitHub sent back, and returns where the App is
 	// installed.
 	Finish func(ctx context.Context, code string) (install string, err error)
@@ -256,12 +263,15 @@ func (o githubAppCommand) register(ctx context.Context, c Commands, store func(c
 		Served: func(address string) {
 			c.warn("open %s on this machine, and press the button there\n", address)
 		},
+		Finishing: func(atMost time.Duration) {
+			c.warn("GitHub is registering the App: waiting for its key, at most %s\n", atMost)
+		},
 		Finish: func(ctx context.Context, code string) (string, error) {
 			app, err := github.Manifests.ConvertManifest(ctx, code)
 			if err != nil {
 				return "", &fault{
 					what: "the App's key did not arrive", why: err.Error(),
-					next: fmt.Sprintf("if %s lists the App: generate a private key on its page, and inhaul github-app --app-id N --key FILE\nelse run this again", settings),
+					next: keyByHand(settings),
 				}
 			}
 			install = installPage(at.web, app)
@@ -271,6 +281,9 @@ func (o githubAppCommand) register(ctx context.Context, c Commands, store func(c
 			return install, nil
 		},
 	})
+	if errors.Is(err, ErrKeyLost) {
+		return &fault{what: "the App's key was not stored", why: "it was still on its way when this had to stop", next: keyByHand(settings)}
+	}
 	if errors.Is(err, context.DeadlineExceeded) {
 		return &fault{what: "no App was registered", why: fmt.Sprintf("GitHub sent nobody back within %s", o.Timeout), next: "run this again"}
 	}
@@ -279,6 +292,11 @@ func (o githubAppCommand) register(ctx context.Context, c Commands, store func(c
 	}
 	o.next(c, install)
 	return nil
+}
+
+// keyByHand says what to do about an App that may be there, without its key.
+func keyByHand(settings string) string {
+	return fmt.Sprintf("if %s lists the App: generate a private key on its page, and inhaul github-app --app-id N --key FILE\nelse run this again", settings)
 }
 
 // lostKey is the fault of an App that is there, and whose key is not kept.

@@ -45,18 +45,6 @@ func (p plan) result() string {
 	return result
 }
 
-// sign marks a change in text.
-func sign(k spec.ChangeKind) string {
-	switch k {
-	case spec.Added:
-		return "+"
-	case spec.Removed:
-		return "-"
-	case spec.Changed:
-	}
-	return "~"
-}
-
 // text is for a terminal.
 func text(plans []plan) string {
 	var b strings.Builder
@@ -70,15 +58,8 @@ func text(plans []plan) string {
 			width = max(width, utf8.RuneCountInString(visible(c.Path)))
 		}
 		for _, c := range p.changes {
-			value := visible(c.Old) + " → " + visible(c.New)
-			switch c.Kind {
-			case spec.Added:
-				value = visible(c.New)
-			case spec.Removed:
-				value = visible(c.Old)
-			case spec.Changed:
-			}
-			fmt.Fprintf(&b, "%s %-*s  %s\n", sign(c.Kind), width, visible(c.Path), value)
+			sign, value := c.Words(visible)
+			fmt.Fprintf(&b, "%s %-*s  %s\n", sign, width, visible(c.Path), value)
 		}
 		if len(p.changes) > 0 {
 			b.WriteString("\n")

@@ -70,6 +70,20 @@ func (e *FormError) Error() string { return e.Cause.Error() }
 // Unwrap returns the cause.
 func (e *FormError) Unwrap() error { return e.Cause }
 
+// Words are what a room calls the faults.
+type Words struct{ TooLarge, Malformed, UnknownField, Unsigned error }
+
+// InWords returns a *FormError as the word for its fault, and other errors as
+// they are.
+func InWords(err error, words Words) error {
+	form, ok := errors.AsType[*FormError](err)
+	if !ok {
+		return err
+	}
+	word := map[Fault]error{TooLarge: words.TooLarge, Malformed: words.Malformed, UnknownField: words.UnknownField, Unsigned: words.Unsigned}
+	return fmt.Errorf("%w: %w", word[form.Fault], form.Cause)
+}
+
 func fault(f Fault, format string, arguments ...any) error {
 	return &FormError{f, fmt.Errorf(format, arguments...)}
 }

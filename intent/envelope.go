@@ -1,9 +1,6 @@
 package intent
 
 import (
-	"errors"
-	"fmt"
-
 	"github.com/inhaul/inhaul/envelope"
 )
 
@@ -44,18 +41,7 @@ func (e Envelope) Encode() ([]byte, error) { return e.sealed.Encode() }
 
 // inOurWords is an error of the envelope as one of an intent.
 func inOurWords(err error) error {
-	form, ok := errors.AsType[*envelope.FormError](err)
-	if !ok {
-		return err
-	}
-	switch form.Fault {
-	case envelope.TooLarge:
-		return fmt.Errorf("%w: %w", ErrTooLarge, form.Cause)
-	case envelope.UnknownField:
-		return fmt.Errorf("%w: %w", ErrUnknownField, form.Cause)
-	case envelope.Unsigned:
-		return fmt.Errorf("%w: %w", ErrUnsigned, form.Cause)
-	case envelope.Malformed:
-	}
-	return fmt.Errorf("%w: %w", ErrMalformed, form.Cause)
+	return envelope.InWords(err, envelope.Words{
+		TooLarge: ErrTooLarge, Malformed: ErrMalformed, UnknownField: ErrUnknownField, Unsigned: ErrUnsigned,
+	})
 }

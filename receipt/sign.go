@@ -2,7 +2,6 @@ package receipt
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -111,18 +110,7 @@ func open(data []byte) (envelope.Envelope, Statement, error) {
 
 // inOurWords is an error of the envelope as one of a receipt.
 func inOurWords(err error) error {
-	form, ok := errors.AsType[*envelope.FormError](err)
-	if !ok {
-		return err
-	}
-	switch form.Fault {
-	case envelope.TooLarge:
-		return fmt.Errorf("%w: %w", ErrTooLarge, form.Cause)
-	case envelope.UnknownField:
-		return fmt.Errorf("%w: %w", ErrUnknownField, form.Cause)
-	case envelope.Unsigned:
-		return fmt.Errorf("%w: %w", ErrUnsigned, form.Cause)
-	case envelope.Malformed:
-	}
-	return fmt.Errorf("%w: %w", ErrMalformed, form.Cause)
+	return envelope.InWords(err, envelope.Words{
+		TooLarge: ErrTooLarge, Malformed: ErrMalformed, UnknownField: ErrUnknownField, Unsigned: ErrUnsigned,
+	})
 }

@@ -26,6 +26,19 @@ type Change struct {
 	Kind     ChangeKind
 }
 
+// Words returns c for people: its sign ("+", "-" or "~"), and what came, went or
+// changed. shown is how a value is shown.
+func (c Change) Words(shown func(string) string) (sign, value string) {
+	switch c.Kind {
+	case Added:
+		return "+", shown(c.New)
+	case Removed:
+		return "-", shown(c.Old)
+	case Changed:
+	}
+	return "~", shown(c.Old) + " → " + shown(c.New)
+}
+
 // Diff returns what changes on the way from one App to another, service by
 // service and then what all of them share, in the same order every time; nothing
 // if releases of both would say the same. A service or task that only one of them

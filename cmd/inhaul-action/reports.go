@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"regexp"
 
 	"github.com/inhaul/inhaul/action"
 	"github.com/inhaul/inhaul/internal/github"
@@ -38,13 +39,24 @@ func (r reports) ShowComment(ctx context.Context, id int64, c receipt.Comment) (
 	return id, forbidden(err)
 }
 
-// forbidden says ErrMayNotWrite for what another try will not mend. Of a private
-// repository GitHub answers 404 for what a token may not do.
+// readOnly is in GitHub's words about what nobody may write: "Unable to create
+// comment because issue is locked." and "Repository was archived so is read-only."
+var readOnly = regexp.MustCompile(`(?i)\b(locked|archived)\b`)
+
+// forbidden says ErrMayNotWrite and ErrReadOnly for what another try will not mend,
+// and how long GitHub wants to be left alone. Of a private repository GitHub answers
+// 404 for what a token may not do.
 func forbidden(err error) error {
+	if limited, ok := errors.AsType[*github.RateLimitedError](err); ok {
+		return &action.LaterError{After: limited.RetryAfter, Cause: err}
+	}
 	if errors.Is(err, github.ErrNotPermitted) {
 		return fmt.Errorf("%w: %w", action.ErrMayNotWrite, err)
 	}
 	if refusal, ok := errors.AsType[*github.APIError](err); ok {
+		if refusal.Status == http.StatusForbidden && readOnly.MatchString(refusal.Message) {
+			return fmt.Errorf("%w: %s", action.ErrReadOnly, refusal.Message)
+		}
 		switch refusal.Status {
 		case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound:
 			return fmt.Errorf("%w: %w", action.ErrMayNotWrite, err)

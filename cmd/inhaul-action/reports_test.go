@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/inhaul/inhaul/action"
 	"github.com/inhaul/inhaul/internal/github"
@@ -61,5 +62,30 @@ func TestReportsAreWrittenAsTheReceiptSays(t *testing.T) {
 		if _, err := r.ShowComment(t.Context(), 0, comment); !errors.Is(err, action.ErrMayNotWrite) {
 			t.Errorf("%d: got %v, want ErrMayNotWrite", status, err)
 		}
+	}
+}
+
+func TestRefusalsAreToldApart(t *testing.T) {
+	t.Parallel()
+	refused := func(status int, message string) error {
+		return fmt.Errorf("writing: %w", &github.APIError{Status: status, Message: message})
+	}
+	for _, c := range []struct {
+		err, want error
+	}{
+		{refused(403, "Unable to create comment because issue is locked."), action.ErrReadOnly},
+		{refused(403, "Repository was archived so is read-only."), action.ErrReadOnly},
+		{refused(403, "Resource not accessible by integration"), action.ErrMayNotWrite},
+		{refused(403, "Your account was blocked"), action.ErrMayNotWrite},
+		{refused(404, "Not Found"), action.ErrMayNotWrite},
+	} {
+		got := forbidden(c.err)
+		if !errors.Is(got, c.want) || errors.Is(got, action.ErrMayNotWrite) && errors.Is(got, action.ErrReadOnly) {
+			t.Errorf("%v: got %v, want %v", c.err, got, c.want)
+		}
+	}
+	later, ok := errors.AsType[*action.LaterError](forbidden(&github.RateLimitedError{RetryAfter: time.Minute}))
+	if !ok || later.After != time.Minute {
+		t.Errorf("got %v, want a minute's wait", later)
 	}
 }

@@ -30,11 +30,12 @@ var _ cli.Registrar = registrar{}
 const (
 	registeredPath = "/registered"
 
-	headerTimeout   = 5 * time.Second // what a browser on this machine needs is less
-	answerTimeout   = 2 * time.Minute // GitHub and the cluster are asked meanwhile
-	farewell        = 3 * time.Second // for the last page to arrive
-	maxHeaderBytes  = 16 << 10        // of a request to the page
-	browserPatience = 5 * time.Second // for a browser to be started
+	headerTimeout   = 5 * time.Second  // what a browser on this machine needs is less
+	answerTimeout   = 2 * time.Minute  // GitHub and the cluster are asked meanwhile
+	keyPatience     = 30 * time.Second // of who was told to stop, for the key of an App that is there
+	farewell        = 3 * time.Second  // for the last page to arrive
+	maxHeaderBytes  = 16 << 10         // of a request to the page
+	browserPatience = 5 * time.Second  // for a browser to be started
 )
 
 // Register implements cli.Registrar. The page is served to this machine alone: the
@@ -67,7 +68,7 @@ func (r registrar) Register(ctx context.Context, registration cli.Registration) 
 	select {
 	case err = <-d.ended:
 	case <-ctx.Done():
-		err = ctx.Err()
+		err = d.stop(ctx)
 	case err = <-served:
 		return fmt.Errorf("serving the page: %w", err)
 	}
@@ -91,6 +92,27 @@ type desk struct {
 
 	once  sync.Once
 	ended chan error
+}
+
+// stop ends the registration, but not between the App that GitHub has made and its
+// key, which GitHub tells once.
+func (d *desk) stop(ctx context.Context) error {
+	begun := true
+	d.once.Do(func() { begun = false }) // and it cannot begin any more
+	if !begun {
+		return ctx.Err()
+	}
+	if d.registration.Finishing != nil {
+		d.registration.Finishing(keyPatience)
+	}
+	patience := time.NewTimer(keyPatience)
+	defer patience.Stop()
+	select {
+	case err := <-d.ended:
+		return err
+	case <-patience.C:
+		return cli.ErrKeyLost
+	}
 }
 
 func (d *desk) handler() http.Handler {

@@ -152,6 +152,49 @@ func TestARegistrationIsForThisMachineAlone(t *testing.T) {
 	}
 }
 
+// TestAKeyOnItsWayIsWaitedFor is about who stops the program while GitHub is asked
+// for the key that it tells once.
+func TestAKeyOnItsWayIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	served, told, ended := make(chan string, 1), make(chan time.Duration, 1), make(chan error, 1)
+	begun, arrives := make(chan struct{}), make(chan struct{})
+	stored := false
+	go func() {
+		ended <- registrar{}.Register(ctx, cli.Registration{
+			Action: "https://github.example.com/settings/apps/new", Manifest: func(string) ([]byte, error) { return []byte("{}"), nil },
+			Served: func(address string) { served <- address }, Finishing: func(atMost time.Duration) { told <- atMost },
+			Finish: func(ctx context.Context, _ string) (string, error) {
+				close(begun)
+				<-arrives
+				stored = ctx.Err() == nil
+				return "https://github.example.com/apps/inhaul/installations/new", nil
+			},
+		})
+	}()
+	address := <-served
+	_, _, page := get(t, address, "")
+	state, _ := form(t, page)
+	go func() {
+		<-begun
+		cancel()
+		select {
+		case err := <-ended:
+			ended <- err
+		case <-told:
+			time.Sleep(farewell + 500*time.Millisecond) // longer than the last page has
+		}
+		close(arrives)
+	}()
+	if status, _, page := get(t, address+"registered?code=c0de&state="+url.QueryEscape(state), ""); status != http.StatusOK || !strings.Contains(page, "installations/new") {
+		t.Errorf("got %d %s, want the way to install it", status, page)
+	}
+	if err := <-ended; err != nil || !stored {
+		t.Errorf("got %v, stored: %t, want the key kept", err, stored)
+	}
+}
+
 func TestARegistrationEndsWithItsTime(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)

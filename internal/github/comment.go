@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -20,6 +21,9 @@ const (
 
 	// maxCommentPages covers the 2,500 comments that GitHub lets a pull request have.
 	maxCommentPages = 100
+
+	// maxTaken is how many comments of other Apps may carry our marker before we give up.
+	maxTaken = 5
 
 	markerStart = "<!--"
 )
@@ -52,7 +56,9 @@ func (m Comment) validate() error {
 // gone, it is looked for by its marker among the comments that this client wrote itself, so that calling it again, even
 // after a lost answer, never makes a second one. A body that is the same already is not written again.
 //
-// Who this client is, a token's user, is asked once. A token that may not ask is taken for a workflow's own.
+// Who this client is, a token's user, is asked once. A token that may not ask is an App's, a workflow's own included,
+// and does not say which: it takes the oldest of an App with the marker that GitHub lets it change. A person's is never
+// touched.
 // Errors: [RateLimitedError], [APIError], [ErrNotPermitted].
 func (c *Client) UpsertComment(ctx context.Context, m Comment) (int64, error) {
 	if err := m.validate(); err != nil {
@@ -75,23 +81,37 @@ func (c *Client) upsertComment(ctx context.Context, m Comment) (int64, error) {
 		}
 		there = found
 	}
-	if there.ID == 0 {
-		found, err := c.findComment(ctx, m)
-		if err != nil {
-			return 0, err
+	var others []int64
+	for {
+		if there.ID == 0 {
+			found, err := c.findComment(ctx, m, others)
+			if err != nil {
+				return 0, err
+			}
+			there = found
 		}
-		there = found
-	}
-	if there.ID != 0 {
+		if there.ID == 0 {
+			return c.createComment(ctx, m, others)
+		}
 		if sameText(there.Body, m.Body) {
 			return there.ID, nil
 		}
 		err := c.updateComment(ctx, m, there.ID)
-		if !gone(err) {
+		switch {
+		case gone(err):
+			return c.createComment(ctx, m, others)
+		case !c.guesses() || !forbidden(err) || len(others) >= maxTaken:
 			return there.ID, err
 		}
+		others = append(others, there.ID) // another App's, then
+		there = commentJSON{}
 	}
-	return c.createComment(ctx, m)
+}
+
+// forbidden reports whether GitHub refused with 403, which it does for another author's comment, too.
+func forbidden(err error) bool {
+	refused, ok := errors.AsType[*APIError](err)
+	return ok && refused.Status == http.StatusForbidden
 }
 
 // gone reports whether what the error is about was deleted.
@@ -120,8 +140,9 @@ func (c *Client) comment(ctx context.Context, m Comment) (commentJSON, error) {
 	return found, err
 }
 
-// findComment returns the oldest one with the marker that this client wrote; one without id if there is none.
-func (c *Client) findComment(ctx context.Context, m Comment) (commentJSON, error) {
+// findComment returns the oldest one with the marker that this client wrote, and that is none of others; one without id
+// if there is none.
+func (c *Client) findComment(ctx context.Context, m Comment, others []int64) (commentJSON, error) {
 	path, err := repositoryPath(m.Repository)
 	if err != nil {
 		return commentJSON{}, err
@@ -138,7 +159,7 @@ func (c *Client) findComment(ctx context.Context, m Comment) (commentJSON, error
 			return commentJSON{}, err
 		}
 		for _, one := range list {
-			if !strings.Contains(one.Body, m.Marker) {
+			if !strings.Contains(one.Body, m.Marker) || slices.Contains(others, one.ID) {
 				continue
 			}
 			mine, err := c.wrote(ctx, m.Repository, one)
@@ -154,14 +175,14 @@ func (c *Client) findComment(ctx context.Context, m Comment) (commentJSON, error
 	return commentJSON{}, nil
 }
 
-func (c *Client) createComment(ctx context.Context, m Comment) (int64, error) {
+func (c *Client) createComment(ctx context.Context, m Comment, others []int64) (int64, error) {
 	path, err := repositoryPath(m.Repository)
 	if err != nil {
 		return 0, err
 	}
 	var existing int64
 	recheck := func(ctx context.Context) error {
-		found, err := c.findComment(ctx, m)
+		found, err := c.findComment(ctx, m, others)
 		if err != nil || found.ID == 0 {
 			return err
 		}
@@ -208,8 +229,8 @@ type commentJSON struct {
 }
 
 type userJSON struct {
-	ID    int64  `json:"id"`
-	Login string `json:"login,omitempty"`
+	ID   int64  `json:"id"`
+	Type string `json:"type,omitempty"` // "Bot": an App
 }
 
 // slimComments keeps the bodies that can have a marker.
@@ -243,9 +264,16 @@ func (c *Client) wrote(ctx context.Context, repository string, m commentJSON) (b
 		return false, err
 	}
 	if me == 0 {
-		return m.App.Slug == actionsApp || m.User != nil && m.User.Login == actionsApp+"[bot]", nil
+		return m.User != nil && m.User.Type == "Bot", nil // a person writing by an App is none
 	}
 	return m.User != nil && m.User.ID == me, nil
+}
+
+// guesses reports whether this client takes Apps' comments for its own: it knows no better.
+func (c *Client) guesses() bool {
+	c.user.mu.Lock()
+	defer c.user.mu.Unlock()
+	return c.appID == 0 && c.user.known && c.user.id == 0
 }
 
 // me is the user of the token; 0 for an App's token, which GitHub tells by its refusal.

@@ -250,9 +250,11 @@ func TestAnotherAuthorsCommentIsLeftAlone(t *testing.T) {
 		"the token's user's":             {false, 200, `"user":{"id":9}`, true},
 		"another user's":                 {false, 200, `"user":{"id":8}`, false},
 		"a ghost's":                      {false, 200, `"user":null`, false},
-		"a workflow's":                   {false, 403, `"user":{"id":9},"performed_via_github_app":{"id":15368,"slug":"github-actions"}`, true},
-		"a workflow's, without its App":  {false, 403, `"user":{"id":41898282,"login":"github-actions[bot]"}`, true},
-		"a stranger's, for the workflow": {false, 403, `"user":{"id":9,"login":"github-actions"}`, false},
+		"a workflow's":                   {false, 403, `"user":{"id":9,"type":"Bot"},"performed_via_github_app":{"id":15368,"slug":"github-actions"}`, true},
+		"a workflow's, without its App":  {false, 403, `"user":{"id":41898282,"login":"github-actions[bot]","type":"Bot"}`, true},
+		"of an App's token":              {false, 403, `"user":{"id":77,"login":"releaser[bot]","type":"Bot"},"performed_via_github_app":null`, true},
+		"a stranger's, for the workflow": {false, 403, `"user":{"id":9,"login":"github-actions","type":"User"}`, false},
+		"a stranger's who uses an App":   {false, 403, `"user":{"id":9,"type":"User"},"performed_via_github_app":{"id":15368,"slug":"github-actions"}`, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

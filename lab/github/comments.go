@@ -136,11 +136,21 @@ func (c *issueComment) written(state string) written {
 	return written{Kind: "comment", ID: c.ID, Repository: c.Repository, Issue: c.Issue, Name: c.Author, State: state, Text: c.Body}
 }
 
+// authorShape is of an App's account, or a person's.
+func (s *Server) authorShape(c *issueComment) map[string]any {
+	shape := s.account(c.Author, c.AuthorID)
+	shape["type"] = "User"
+	if c.AppID != 0 {
+		shape["type"] = "Bot"
+	}
+	return shape
+}
+
 func (s *Server) commentShape(c *issueComment) map[string]any {
 	id := strconv.FormatInt(c.ID, 10)
 	issue := strconv.Itoa(c.Issue)
 	shape := map[string]any{
-		"id": c.ID, "node_id": "IC_" + id, "body": c.Body, "user": s.account(c.Author, c.AuthorID), "author_association": "NONE",
+		"id": c.ID, "node_id": "IC_" + id, "body": c.Body, "user": s.authorShape(c), "author_association": "NONE",
 		"url":        s.base + "/repos/" + c.Repository + "/issues/comments/" + id,
 		"html_url":   s.base + "/" + c.Repository + "/pull/" + issue + "#issuecomment-" + id,
 		"issue_url":  s.base + "/repos/" + c.Repository + "/issues/" + issue,
