@@ -31,6 +31,10 @@ func previewing(t *testing.T) *fixture {
 	config, log := testConfig(t)
 	config.Impersonate.UserName = "system:serviceaccount:" + name + ":inhaul-agent"
 	f := start(t, config, log, name)
+	eventually(t, "the policy is in force", func() bool { // it may have been made a moment ago
+		err := f.clients.core.Namespaces().Delete(t.Context(), name, metav1.DeleteOptions{DryRun: []string{metav1.DryRunAll}})
+		return err != nil && strings.Contains(err.Error(), "inhaul-namespace")
+	})
 	f.putPreviews(t, `{"namespace":"`+name+`-pr-{number}","host":"pr-{number}.{app}.preview.example.com","quota":{"cpu":"2","pods":5}}`)
 	t.Cleanup(func() {
 		for _, number := range []string{"7", "8"} {
