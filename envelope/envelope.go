@@ -29,6 +29,21 @@ const (
 	PayloadType   = "application/vnd.in-toto+json"
 )
 
+// Subject is an artifact named by digest.
+type Subject struct {
+	Name   string    `json:"name"`
+	Digest DigestSet `json:"digest"`
+}
+
+// DigestSet is that of in-toto, restricted to what statements here need; exactly one
+// of the two is set, in lower-case hex.
+//
+// https://github.com/in-toto/attestation/blob/main/spec/v1/digest_set.md
+type DigestSet struct {
+	SHA256    string `json:"sha256,omitempty"`
+	GitCommit string `json:"gitCommit,omitempty"`
+}
+
 // Signature is one signature over the pre-authentication encoding of a
 // statement.
 type Signature struct {

@@ -35,18 +35,11 @@ type Statement struct {
 	Predicate     Predicate `json:"predicate"`
 }
 
-// Subject is an artifact named by digest.
-type Subject struct {
-	Name   string `json:"name"`
-	Digest Digest `json:"digest"`
-}
-
-// Digest is an in-toto DigestSet restricted to what an intent needs; exactly
-// one of the two is set, in lower-case hex.
-type Digest struct {
-	SHA256    string `json:"sha256,omitempty"`
-	GitCommit string `json:"gitCommit,omitempty"`
-}
+// The parts of a statement that name what it is about.
+type (
+	Subject = envelope.Subject
+	Digest  = envelope.DigestSet
+)
 
 // Predicate is what is asked for, by whom, and for how long it holds.
 type Predicate struct {

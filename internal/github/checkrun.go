@@ -31,8 +31,6 @@ const (
 	actionsApp = "github-actions"
 )
 
-var errAlreadyCreated = errors.New("the check run was created by a try whose answer was lost")
-
 // CheckRun is what a commit's page shows of one release.
 type CheckRun struct {
 	ID          int64  // GitHub's; 0 if not known
@@ -97,49 +95,35 @@ func (c *Client) UpsertCheckRun(ctx context.Context, run CheckRun) (int64, error
 			run.ID = found.ID
 		}
 	}
-	var err error
 	if run.ID == 0 {
-		run.ID, err = c.createCheckRun(ctx, run)
-		if !errors.Is(err, errAlreadyCreated) {
-			return run.ID, err
+		id, earlier, err := c.createCheckRun(ctx, run)
+		if err != nil || !earlier {
+			return id, err
 		}
+		run.ID = id
 	}
 	return run.ID, c.updateCheckRun(ctx, run)
 }
 
 const checksWrite = "checks: write"
 
-// createCheckRun returns errAlreadyCreated, with the id, when a try without an answer turns out to have succeeded.
-func (c *Client) createCheckRun(ctx context.Context, run CheckRun) (int64, error) {
+// createCheckRun returns the id, and whether an earlier try had made it after all.
+func (c *Client) createCheckRun(ctx context.Context, run CheckRun) (id int64, earlier bool, err error) {
 	path, err := repositoryPath(run.Repository)
 	if err != nil {
-		return 0, err
+		return 0, false, err
 	}
-	var existing int64
-	recheck := func(ctx context.Context) error {
-		found, ok, err := c.ownCheckRun(ctx, run)
-		if err != nil || !ok {
-			return err
-		}
-		existing = found.ID
-		return errAlreadyCreated
-	}
-	var created checkRunJSON
-	cl := call{
-		method: http.MethodPost, path: path + "/check-runs", repository: run.Repository, body: run.json(), recheck: recheck,
+	id, earlier, err = c.create(ctx, call{
+		method: http.MethodPost, path: path + "/check-runs", repository: run.Repository, body: run.json(),
 		permission: checksWrite, urgency: run.urgency(),
-	}
-	err = c.do(ctx, cl, &created)
-	if errors.Is(err, errAlreadyCreated) {
-		return existing, errAlreadyCreated
-	}
-	if err == nil {
-		err = created.proof()
-	}
+	}, "check run", func(ctx context.Context) (int64, error) {
+		found, _, err := c.ownCheckRun(ctx, run)
+		return found.ID, err
+	})
 	if err != nil {
-		return 0, fmt.Errorf("creating check run %q in %s: %w", run.Name, run.Repository, err)
+		return 0, false, fmt.Errorf("creating check run %q in %s: %w", run.Name, run.Repository, err)
 	}
-	return created.ID, nil
+	return id, earlier, nil
 }
 
 func (c *Client) updateCheckRun(ctx context.Context, run CheckRun) error {
@@ -199,14 +183,8 @@ func (r CheckRun) urgency() urgency {
 	return progress
 }
 
-// proof is an error if r, the answer to a write, is no check run: whatever stands between a client and GitHub may say
-// 200 as well, and a verdict that was never written must not count as shown.
-func (r checkRunJSON) proof() error {
-	if r.ID == 0 {
-		return errors.New("the answer is no check run")
-	}
-	return nil
-}
+// proof is an error if r, the answer to a write, is no check run; see [madeJSON.proof].
+func (r checkRunJSON) proof() error { return madeJSON{ID: r.ID}.proof("check run") }
 
 // FindCheckRun returns the newest check run of that commit, name and external id, whichever App made it, and whether
 // there is one. Asking again is cheap: an unchanged answer costs nothing of the rate limit.

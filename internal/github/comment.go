@@ -180,28 +180,14 @@ func (c *Client) createComment(ctx context.Context, m Comment, others []int64) (
 	if err != nil {
 		return 0, err
 	}
-	var existing int64
-	recheck := func(ctx context.Context) error {
-		found, err := c.findComment(ctx, m, others)
-		if err != nil || found.ID == 0 {
-			return err
-		}
-		existing = found.ID
-		return errAlreadyCreated
-	}
-	var created madeJSON
-	cl := call{
+	id, _, err := c.create(ctx, call{
 		method: http.MethodPost, path: path + "/issues/" + strconv.Itoa(m.Issue) + "/comments", repository: m.Repository,
-		body: map[string]string{"body": m.Body}, recheck: recheck, permission: pullRequestsWrite,
-	}
-	err = c.do(ctx, cl, &created)
-	if errors.Is(err, errAlreadyCreated) {
-		return existing, nil
-	}
-	if err == nil {
-		err = created.proof("comment")
-	}
-	return created.ID, err
+		body: map[string]string{"body": m.Body}, permission: pullRequestsWrite,
+	}, "comment", func(ctx context.Context) (int64, error) {
+		found, err := c.findComment(ctx, m, others)
+		return found.ID, err
+	})
+	return id, err
 }
 
 func (c *Client) updateComment(ctx context.Context, m Comment, id int64) error {

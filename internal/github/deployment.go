@@ -131,28 +131,10 @@ func (c *Client) createDeployment(ctx context.Context, d Deployment) (int64, err
 		Ref: d.SHA, AutoMerge: false, RequiredContexts: []string{}, Payload: payload, Environment: d.Environment,
 		Description: d.Description, Transient: d.Transient, Production: d.Production,
 	}
-	var existing int64
-	recheck := func(ctx context.Context) error {
-		found, err := c.findDeployment(ctx, d)
-		if err != nil || found == 0 {
-			return err
-		}
-		existing = found
-		return errAlreadyCreated
-	}
-	var created madeJSON
-	cl := call{
-		method: http.MethodPost, path: path + "/deployments", repository: d.Repository, body: body, recheck: recheck,
-		permission: deploymentsWrite,
-	}
-	err = c.do(ctx, cl, &created)
-	if errors.Is(err, errAlreadyCreated) {
-		return existing, nil
-	}
-	if err == nil {
-		err = created.proof("deployment")
-	}
-	return created.ID, err
+	id, _, err := c.create(ctx, call{
+		method: http.MethodPost, path: path + "/deployments", repository: d.Repository, body: body, permission: deploymentsWrite,
+	}, "deployment", func(ctx context.Context) (int64, error) { return c.findDeployment(ctx, d) })
+	return id, err
 }
 
 // setDeploymentStatus adds a status, unless the newest one says the same; a deployment that was not known has none.
@@ -256,19 +238,6 @@ type deploymentStatusJSON struct {
 
 func (s deploymentStatusJSON) same(want deploymentStatusJSON) bool {
 	return s.State == want.State && s.Description == want.Description && s.EnvironmentURL == want.EnvironmentURL && s.LogURL == want.LogURL
-}
-
-// madeJSON is what all answers to a creation have.
-type madeJSON struct {
-	ID int64 `json:"id"`
-}
-
-// proof is an error if m, the answer to a write, is not what was asked for; see [checkRunJSON.proof].
-func (m madeJSON) proof(kind string) error {
-	if m.ID == 0 {
-		return errors.New("the answer is no " + kind)
-	}
-	return nil
 }
 
 // line is s as one line of at most maxDescriptionRunes.
