@@ -48,7 +48,7 @@ func newRunner(t *testing.T, answer http.HandlerFunc) *runner {
 	for _, name := range []string{"bash", "sh", "curl", "sha256sum", "uname", "stat", "mktemp", "mkdir", "chmod", "mv", "rm", "head", "tr"} {
 		at, err := exec.LookPath(name)
 		if err != nil {
-			t.Skipf("%s is missing here: apt-get install curl coreutils", name)
+			t.Skipf("SKIP: there is no %s here: apt-get install curl coreutils", name)
 		}
 		if err := os.Symlink(at, filepath.Join(r.path, name)); err != nil {
 			t.Fatal(err)
@@ -168,7 +168,7 @@ func TestTheStepVerifiesWithOpenSSLWhereThereIsOne(t *testing.T) {
 	t.Parallel()
 	openssl, err := exec.LookPath("openssl")
 	if err != nil {
-		t.Skip("openssl is missing here: apt-get install openssl")
+		t.Skip("SKIP: there is no openssl here: apt-get install openssl")
 	}
 	r := newRunner(t, nil)
 	if err := errors.Join(os.Symlink(openssl, filepath.Join(r.path, "openssl")), os.Remove(filepath.Join(r.path, "sha256sum"))); err != nil {

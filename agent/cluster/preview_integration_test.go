@@ -23,14 +23,7 @@ import (
 // previewing is a fixture with the rights of the agent, whose App has previews.
 func previewing(t *testing.T) *fixture {
 	t.Helper()
-	config, _ := testConfig(t)
-	installCRDs(t, config)
-	name := testNamespace(t, config)
-	grant(t, config, name)
-	applyClusterWide(t, config, "preview-admission.yaml")
-	config, log := testConfig(t)
-	config.Impersonate.UserName = "system:serviceaccount:" + name + ":inhaul-agent"
-	f := start(t, config, log, name)
+	f, name := asAgent(t, "preview-admission.yaml")
 	eventually(t, "the policy is in force", func() bool { // it may have been made a moment ago
 		err := f.clients.core.Namespaces().Delete(t.Context(), name, metav1.DeleteOptions{DryRun: []string{metav1.DryRunAll}})
 		return err != nil && strings.Contains(err.Error(), "inhaul-namespace")

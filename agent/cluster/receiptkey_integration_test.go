@@ -13,13 +13,7 @@ import (
 // rights of deploy/rbac.yaml alone and none to the Secrets of other namespaces.
 func TestReceiptKeyIsMadeOnce(t *testing.T) {
 	t.Parallel()
-	config, _ := testConfig(t)
-	installCRDs(t, config)
-	name := testNamespace(t, config)
-	grant(t, config, name)
-	config, log := testConfig(t)
-	config.Impersonate.UserName = "system:serviceaccount:" + name + ":inhaul-agent"
-	f := start(t, config, log, name)
+	f, name := asAgent(t)
 	if err := f.admin.custom.Delete().AbsPath("/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/inhaul-agent-secrets-" + name).Do(t.Context()).Error(); err != nil {
 		t.Fatal(err)
 	}

@@ -24,14 +24,7 @@ import (
 // deploy/rbac.yaml alone, and tries what it must not be able to do.
 func TestAgentsOwnRights(t *testing.T) {
 	t.Parallel()
-	config, _ := testConfig(t)
-	installCRDs(t, config)
-	name := testNamespace(t, config)
-	grant(t, config, name)
-	applyClusterWide(t, config, "preview-admission.yaml")
-	config, log := testConfig(t)
-	config.Impersonate.UserName = "system:serviceaccount:" + name + ":inhaul-agent"
-	f := start(t, config, log, name)
+	f, _ := asAgent(t, "preview-admission.yaml")
 	f.putApp(t, `{"ingressClass":"nginx"}`)
 
 	r := f.deploy(t, f.release(1))
@@ -171,6 +164,22 @@ func (f *fixture) mustNot(t *testing.T, namespace string) {
 			t.Errorf("%s: got %v, want forbidden", what, err)
 		}
 	}
+}
+
+// asAgent is a fixture in a namespace of its own with the rights of deploy/rbac.yaml
+// alone. The files of deploy are applied to the cluster before.
+func asAgent(t *testing.T, files ...string) (f *fixture, namespace string) {
+	t.Helper()
+	config, _ := testConfig(t)
+	installCRDs(t, config)
+	namespace = testNamespace(t, config)
+	grant(t, config, namespace)
+	for _, file := range files {
+		applyClusterWide(t, config, file)
+	}
+	config, log := testConfig(t)
+	config.Impersonate.UserName = "system:serviceaccount:" + namespace + ":inhaul-agent"
+	return start(t, config, log, namespace), namespace
 }
 
 // grant applies deploy/rbac.yaml for a service account in namespace.

@@ -24,16 +24,7 @@ import (
 // the rights of the agent.
 func TestRollbacksByTheirAuthors(t *testing.T) {
 	t.Parallel()
-	config, _ := testConfig(t)
-	installCRDs(t, config)
-	name := testNamespace(t, config)
-	grant(t, config, name)
-	for _, file := range []string{"admission.yaml", "rollback-role.yaml"} {
-		applyClusterWide(t, config, file)
-	}
-	config, log := testConfig(t)
-	config.Impersonate.UserName = "system:serviceaccount:" + name + ":inhaul-agent"
-	f := start(t, config, log, name)
+	f, name := asAgent(t, "admission.yaml", "rollback-role.yaml")
 	alice, mallory := person(t, "alice-"+name), person(t, "mallory-"+name)
 	f.letRollBack(t, name, "alice-"+name)
 
