@@ -53,11 +53,11 @@ type Statement struct {
 	Predicate     Predicate `json:"predicate"`
 }
 
-// The parts of a statement that name what it is about.
-type (
-	Subject = envelope.Subject
-	Digest  = envelope.DigestSet
-)
+// Subject is an artifact named by digest.
+type Subject = envelope.Subject
+
+// Digest is the digest of a Subject.
+type Digest = envelope.DigestSet
 
 // Predicate is what the agent says.
 type Predicate struct {
