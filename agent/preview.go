@@ -24,6 +24,38 @@ type PreviewPolicy struct {
 	Quota     Quota
 	Max       int // previews of the app at the same time
 	Drift     DriftPolicy
+
+	Group           string        // of the apps that share a namespace; empty: none does
+	IdleTTL         time.Duration // after the last push; 0: forever
+	TTL             time.Duration // after it was made; 0: forever
+	SleepAfter      time.Duration // after the last activity; 0: never
+	KeepLabel       string        // of a pull request whose preview neither ends by time nor makes room; empty: none
+	WakeLabel       string        // of a pull request whose preview is kept awake; empty: none
+	TeardownTimeout time.Duration
+	Postgres        *DatabaseClass // nil: there are none
+	Redis           *DatabaseClass // nil: there are none
+	Clone           *CloneHook     // nil: databases are empty at first
+	EgressOpen      bool           // pods may connect to private addresses
+	EgressAllow     []string       // address ranges, although they are private
+}
+
+// DatabaseClass is what databases of one kind are made of.
+type DatabaseClass struct {
+	Image        string // template; "{version}" stands for what the app asks for
+	Version      string // where the app asks for none
+	CPU          string // Kubernetes quantity
+	Memory       string // Kubernetes quantity
+	Storage      string // Kubernetes quantity; empty: the data goes with the pod
+	StorageClass string // empty: the cluster's default
+}
+
+// CloneHook is a command that fills a new database from another one.
+type CloneHook struct {
+	Namespace string // where it runs, and where Source is
+	Image     string
+	Command   []string
+	Source    string // Secret with the key "url"
+	Timeout   time.Duration
 }
 
 // Quota is what all pods of a preview may request together.
@@ -60,6 +92,14 @@ type Preview struct {
 	LastPushAt  time.Time    // of the newest event that was deployed
 	DestroyedAt time.Time
 
+	AsleepAt   time.Time // zero: it is awake
+	ActiveAt   time.Time // when it was last known to be used
+	Labels     []string  // of the pull request, those that mean something here, as last seen
+	LookedAt   time.Time // when GitHub last told whether the pull request is open
+	SeededAt   time.Time // zero until its seed command has ended well
+	TornDownAt time.Time // zero until its teardown command has ended or was given up
+	Waiting    *Parked   // what is deployed as soon as there is room; nil: nothing
+
 	Marks    LineMarks // of its line
 	Decided  []Decided // releases and destroys whose own record is gone or is none, newest last, bounded
 	Destroys []Destroy // newest last, bounded
@@ -74,9 +114,32 @@ type Decided struct {
 	IssuedAt time.Time
 }
 
-// Destroy is one admitted intent to take a preview away.
+// Parked is an admitted release of a preview for which there is no room.
+type Parked struct {
+	Since      time.Time
+	Evicted    bool    // it ran before, and made room for another one
+	Release    Release // what is to be deployed; its number is given when it is
+	Reported   []Reported
+	ReportedOn string
+}
+
+// EndReason is why a preview ends without an intent that asks for it.
+type EndReason string
+
+// The reasons. They are stored.
+const (
+	EndAsked   EndReason = ""        // an intent asks for it
+	EndClosed  EndReason = "Closed"  // the pull request is closed or merged, as GitHub says
+	EndGone    EndReason = "Gone"    // the repository is
+	EndIdle    EndReason = "Idle"    // nothing was pushed for as long as the platform owner allows
+	EndExpired EndReason = "Expired" // it is as old as the platform owner allows
+	EndRoom    EndReason = "Room"    // it made room for another one
+)
+
+// Destroy is one admitted intent to take a preview away, or the agent's own decision.
 type Destroy struct {
-	Intent     string // digest
+	Reason     EndReason
+	Intent     string // digest; without an intent a name that none has
 	Rule       string // policy rule that allowed it
 	Source     intent.Source
 	IssuedAt   time.Time

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"strconv"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -21,10 +22,28 @@ func domainPreviewPolicy(o *v1alpha1.PreviewPolicy) *agent.PreviewPolicy {
 	if o == nil {
 		return nil
 	}
-	return &agent.PreviewPolicy{
+	p := &agent.PreviewPolicy{
 		Namespace: o.Namespace, Host: o.Host, URL: o.URL, Routing: agent.Routing(o.Routing), Quota: agent.Quota(o.Quota),
-		Max: o.Max, Drift: agent.DriftPolicy(o.Drift),
+		Max: o.Max, Drift: agent.DriftPolicy(o.Drift), Group: o.Group, KeepLabel: o.KeepLabel, WakeLabel: o.WakeLabel,
+		IdleTTL: period(o.IdleTTL), TTL: period(o.TTL), SleepAfter: period(o.SleepAfter), TeardownTimeout: period(o.TeardownTimeout),
+		Postgres: (*agent.DatabaseClass)(o.Databases.Postgres), Redis: (*agent.DatabaseClass)(o.Databases.Redis),
 	}
+	if h := o.Clone; h != nil {
+		p.Clone = &agent.CloneHook{Namespace: h.Namespace, Image: h.Image, Command: h.Command, Source: h.Source, Timeout: period(h.Timeout)}
+	}
+	if e := o.Egress; e != nil {
+		p.EgressOpen, p.EgressAllow = e.Open, e.Allow
+	}
+	return p
+}
+
+// period is a time that the schema has let pass; 0 for none.
+func period(text string) time.Duration {
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		return 0
+	}
+	return d
 }
 
 // domainPreview is the preview that o records. It shares nothing with o that either
@@ -36,12 +55,15 @@ func domainPreview(o *v1alpha1.Preview) agent.Preview {
 		Line: line, UID: string(o.UID), Repository: s.Repository, RepositoryID: s.RepositoryID, Namespace: s.Namespace,
 		Phase: agent.PreviewPhase(s.Phase), Message: s.Message, Comment: s.Comment,
 		CreatedAt: plainTime(s.CreatedAt), LastPushAt: plainTime(s.LastPushAt), DestroyedAt: plainTime(s.DestroyedAt),
+		AsleepAt: plainTime(s.AsleepAt), ActiveAt: plainTime(s.ActiveAt), Labels: s.Labels, LookedAt: plainTime(s.LookedAt),
+		SeededAt: plainTime(s.SeededAt), TornDownAt: plainTime(s.TornDownAt), Waiting: domainWaiting(line, s.Namespace, s.Waiting),
 		Marks: domainMarks(s.Marks),
 		Decided: each(s.Decided, func(d v1alpha1.Decided) agent.Decided {
 			return agent.Decided{Intent: d.Intent, IssuedAt: plainTime(d.IssuedAt)}
 		}),
 		Destroys: each(s.Destroys, func(d v1alpha1.Destroy) agent.Destroy {
 			return agent.Destroy{
+				Reason: agent.EndReason(d.Reason),
 				Intent: d.Intent, Rule: d.Rule, Source: domainSource(d.Source), IssuedAt: plainTime(d.IssuedAt), Evidence: domainEvidence(d.Evidence),
 				At: plainTime(d.AdmittedAt), DoneAt: plainTime(d.DoneAt), Nothing: d.Nothing, Kept: d.Kept, Reported: each(d.Reported, domainReported), ReportedOn: d.ReportedOn,
 			}
@@ -76,11 +98,14 @@ func previewObject(p agent.Preview, namespace string) *v1alpha1.Preview {
 			Phase: string(p.Phase), Message: cut(redact(p.Message), v1alpha1.MaxMessage), Namespace: p.Namespace,
 			Repository: p.Repository, RepositoryID: p.RepositoryID, Comment: p.Comment,
 			CreatedAt: micro(p.CreatedAt), LastPushAt: micro(p.LastPushAt), DestroyedAt: micro(p.DestroyedAt), Marks: marks,
+			AsleepAt: micro(p.AsleepAt), ActiveAt: micro(p.ActiveAt), Labels: p.Labels, LookedAt: micro(p.LookedAt),
+			SeededAt: micro(p.SeededAt), TornDownAt: micro(p.TornDownAt), Waiting: waitingResource(p.Waiting),
 			Decided: each(p.Decided[max(0, len(p.Decided)-v1alpha1.MaxDecided):], func(d agent.Decided) v1alpha1.Decided {
 				return v1alpha1.Decided{Intent: d.Intent, IssuedAt: micro(d.IssuedAt)}
 			}),
 			Destroys: each(p.Destroys[max(0, len(p.Destroys)-v1alpha1.MaxDestroys):], func(d agent.Destroy) v1alpha1.Destroy {
 				return v1alpha1.Destroy{
+					Reason: string(d.Reason),
 					Intent: d.Intent, Rule: d.Rule, Source: sourceResource(d.Source), IssuedAt: micro(d.IssuedAt), Evidence: evidenceResource(d.Evidence),
 					AdmittedAt: micro(d.At), DoneAt: micro(d.DoneAt), Nothing: d.Nothing, Kept: d.Kept, Reported: each(d.Reported, reportedResource), ReportedOn: d.ReportedOn,
 				}
@@ -94,4 +119,25 @@ func previewObject(p agent.Preview, namespace string) *v1alpha1.Preview {
 			}),
 		},
 	}
+}
+
+// domainWaiting is what waits for room; nil for nothing.
+func domainWaiting(line agent.Line, namespace string, o *v1alpha1.Waiting) *agent.Parked {
+	if o == nil {
+		return nil
+	}
+	r := domainRelease(&v1alpha1.Release{Spec: o.Release})
+	r.Line, r.Namespace = line, namespace
+	return &agent.Parked{Since: plainTime(o.Since), Evicted: o.Evicted, Release: r, Reported: each(o.Reported, domainReported), ReportedOn: o.ReportedOn}
+}
+
+// waitingResource keeps of the release what is to be deployed, and nothing of how it
+// went before.
+func waitingResource(w *agent.Parked) *v1alpha1.Waiting {
+	if w == nil {
+		return nil
+	}
+	release := releaseResource(w.Release).Spec
+	release.Number = max(release.Number, 1)
+	return &v1alpha1.Waiting{Since: micro(w.Since), Evicted: w.Evicted, Release: release, Reported: each(w.Reported, reportedResource), ReportedOn: w.ReportedOn}
 }

@@ -206,6 +206,15 @@ func TestAppRoundTrip(t *testing.T) {
 		Namespace: want.PreviewPolicy.Namespace, Host: want.PreviewPolicy.Host, URL: want.PreviewPolicy.URL,
 		Routing: v1alpha1.Routing(want.PreviewPolicy.Routing), Quota: v1alpha1.Quota(want.PreviewPolicy.Quota),
 		Max: want.PreviewPolicy.Max, Drift: string(want.PreviewPolicy.Drift),
+		Group: want.PreviewPolicy.Group, KeepLabel: want.PreviewPolicy.KeepLabel, WakeLabel: want.PreviewPolicy.WakeLabel,
+		IdleTTL: want.PreviewPolicy.IdleTTL.String(), TTL: want.PreviewPolicy.TTL.String(),
+		SleepAfter: want.PreviewPolicy.SleepAfter.String(), TeardownTimeout: want.PreviewPolicy.TeardownTimeout.String(),
+		Databases: v1alpha1.PreviewDatabases{Postgres: (*v1alpha1.DatabaseClass)(want.PreviewPolicy.Postgres), Redis: (*v1alpha1.DatabaseClass)(want.PreviewPolicy.Redis)},
+		Clone: &v1alpha1.CloneHook{
+			Namespace: want.PreviewPolicy.Clone.Namespace, Image: want.PreviewPolicy.Clone.Image, Command: want.PreviewPolicy.Clone.Command,
+			Source: want.PreviewPolicy.Clone.Source, Timeout: want.PreviewPolicy.Clone.Timeout.String(),
+		},
+		Egress: &v1alpha1.PreviewEgress{Open: want.PreviewPolicy.EgressOpen, Allow: want.PreviewPolicy.EgressAllow},
 	}
 	o.Status = appStatusResource(want.Status)
 	encoded, err := json.Marshal(o)
@@ -234,6 +243,9 @@ func TestPreviewRoundTrip(t *testing.T) {
 			},
 		}
 	}
+	parked := &want.Waiting.Release // it begins anew
+	parked.Line, parked.Namespace, parked.Removed, parked.Version = want.Line, want.Namespace, false, ""
+	parked.Status = agent.Status{Phase: agent.Pending}
 	o := previewObject(want, "inhaul")
 	if o.Name != previewName(want.Line) || o.Namespace != "inhaul" || o.Spec.PullRequest != 7 {
 		t.Errorf("got %s in %s of pull request %d", o.Name, o.Namespace, o.Spec.PullRequest)

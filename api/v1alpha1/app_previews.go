@@ -31,6 +31,64 @@ type PreviewPolicy struct {
 	// +optional
 	// +kubebuilder:default={}
 	Quota Quota `json:"quota,omitzero"`
+	// group is the name that apps of one repository have in common which are to be one
+	// preview: they share its namespace, and reach each other there. Their namespace
+	// templates have to give the same. Absent: each app has a namespace of its own.
+	// +optional
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[a-z]([-a-z0-9]*[a-z0-9])?$`
+	Group string `json:"group,omitempty"`
+	// idleTTL is how long a preview stays after the last push, "72h" by default; "0s":
+	// forever.
+	// +optional
+	// +kubebuilder:default="72h"
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^([0-9]+[hms])+$`
+	IdleTTL string `json:"idleTTL,omitempty"`
+	// ttl is how long a preview stays whatever is pushed, "336h" by default; "0s":
+	// forever. The next push after its end makes it anew.
+	// +optional
+	// +kubebuilder:default="336h"
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^([0-9]+[hms])+$`
+	TTL string `json:"ttl,omitempty"`
+	// sleepAfter is how long after the last activity a preview is scaled to zero.
+	// Absent or "0s": never.
+	// +optional
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^([0-9]+[hms])+$`
+	SleepAfter string `json:"sleepAfter,omitempty"`
+	// keepLabel is the label of a pull request whose preview has no time to live, and
+	// makes room for no other.
+	// +optional
+	// +kubebuilder:default="keep-preview"
+	// +kubebuilder:validation:MaxLength=50
+	KeepLabel string `json:"keepLabel,omitempty"`
+	// wakeLabel is the label of a pull request whose preview is woken, or kept from
+	// sleeping while it is there.
+	// +optional
+	// +kubebuilder:default="wake-preview"
+	// +kubebuilder:validation:MaxLength=50
+	WakeLabel string `json:"wakeLabel,omitempty"`
+	// teardownTimeout is how long an app's teardown command has before the preview goes
+	// without it.
+	// +optional
+	// +kubebuilder:default="30s"
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^([0-9]+[hms])+$`
+	TeardownTimeout string `json:"teardownTimeout,omitempty"`
+	// databases are what throwaway databases are made of. An app that wants one of a
+	// kind that is absent is denied.
+	// +optional
+	Databases PreviewDatabases `json:"databases,omitzero"`
+	// clone fills new databases before the app's own commands run. Absent: they are
+	// empty.
+	// +optional
+	Clone *CloneHook `json:"clone,omitempty"`
+	// egress says what pods of previews may connect to outside of their namespace.
+	// Absent: the internet and the cluster's DNS, no private address.
+	// +optional
+	Egress *PreviewEgress `json:"egress,omitempty"`
 	// max is how many previews the app may have at the same time.
 	// +optional
 	// +kubebuilder:default=20
@@ -65,4 +123,94 @@ type Quota struct {
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=1000
 	Pods int `json:"pods,omitempty"`
+}
+
+// PreviewDatabases are what throwaway databases are made of.
+type PreviewDatabases struct {
+	// postgres is what PostgreSQL databases are made of.
+	// +optional
+	Postgres *DatabaseClass `json:"postgres,omitempty"`
+	// redis is what Redis databases are made of.
+	// +optional
+	Redis *DatabaseClass `json:"redis,omitempty"`
+}
+
+// DatabaseClass is what databases of one kind are made of.
+type DatabaseClass struct {
+	// image is the template of the image. "{version}" stands for what the app asks for,
+	// such as "public.ecr.aws/docker/library/postgres:{version}".
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=512
+	Image string `json:"image"`
+	// version is that of databases for which the app names none.
+	// +optional
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^[0-9]{1,3}(\.[0-9]{1,3}){0,2}$`
+	Version string `json:"version,omitempty"`
+	// cpu is what one requests.
+	// +optional
+	// +kubebuilder:default="100m"
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^[0-9]+(\.[0-9]+)?m?$`
+	CPU string `json:"cpu,omitempty"`
+	// memory is what one requests, and its limit.
+	// +optional
+	// +kubebuilder:default="256Mi"
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^[0-9]+(\.[0-9]+)?([KMGT]i?|k)?$`
+	Memory string `json:"memory,omitempty"`
+	// storage is the size of the volume that the data is on. Absent: it is on the node,
+	// and as short-lived as the pod, so the database is not put to sleep.
+	// +optional
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^[0-9]+(\.[0-9]+)?([KMGT]i?|k)?$`
+	Storage string `json:"storage,omitempty"`
+	// storageClass is the class of the volume. Absent: the cluster's default.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	StorageClass string `json:"storageClass,omitempty"`
+}
+
+// CloneHook is a command that fills a new database from another one. It runs once for
+// each database, outside of the preview: what it knows of its source is nowhere in the
+// preview.
+type CloneHook struct {
+	// namespace is where it runs, and where the Secret of source is.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
+	Namespace string `json:"namespace"`
+	// image is what it runs in.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=512
+	Image string `json:"image"`
+	// command is what it runs. It finds the URLs of both databases in SOURCE_URL and TARGET_URL.
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MaxLength=4096
+	// +listType=atomic
+	Command []string `json:"command"`
+	// source is the Secret that has the URL of the source under the key "url".
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Source string `json:"source"`
+	// timeout is how long it has.
+	// +optional
+	// +kubebuilder:default="15m"
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^([0-9]+[hms])+$`
+	Timeout string `json:"timeout,omitempty"`
+}
+
+// PreviewEgress is what pods of previews may connect to outside of their namespace.
+type PreviewEgress struct {
+	// open is true if they may connect to everything, private addresses too.
+	// +optional
+	Open bool `json:"open,omitempty"`
+	// allow are address ranges that they may connect to although they are private.
+	// +optional
+	// +kubebuilder:validation:MaxItems=32
+	// +kubebuilder:validation:items:MaxLength=64
+	// +listType=set
+	Allow []string `json:"allow,omitempty"`
 }

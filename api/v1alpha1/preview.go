@@ -87,6 +87,31 @@ type PreviewStatus struct {
 	// destroyedAt is when the last of it was gone.
 	// +optional
 	DestroyedAt *metav1.MicroTime `json:"destroyedAt,omitempty"`
+	// asleepAt is when it was scaled to zero. Absent: it is awake.
+	// +optional
+	AsleepAt *metav1.MicroTime `json:"asleepAt,omitempty"`
+	// activeAt is when it was last known to be used: the newest of its pushes, its
+	// awakenings and, where the cluster tells, its requests.
+	// +optional
+	ActiveAt *metav1.MicroTime `json:"activeAt,omitempty"`
+	// labels are those of the pull request that mean something here, as last seen.
+	// +optional
+	// +kubebuilder:validation:MaxItems=8
+	// +kubebuilder:validation:items:MaxLength=50
+	// +listType=atomic
+	Labels []string `json:"labels,omitempty"`
+	// lookedAt is when GitHub last told whether the pull request is open.
+	// +optional
+	LookedAt *metav1.MicroTime `json:"lookedAt,omitempty"`
+	// seededAt is when its seed command had ended well. It never runs again.
+	// +optional
+	SeededAt *metav1.MicroTime `json:"seededAt,omitempty"`
+	// tornDownAt is when its teardown command had ended, or was given up.
+	// +optional
+	TornDownAt *metav1.MicroTime `json:"tornDownAt,omitempty"`
+	// waiting is what is deployed as soon as there is room for it.
+	// +optional
+	Waiting *Waiting `json:"waiting,omitempty"`
 	// marks are the high-water marks of ordering. They keep a late intent from making
 	// again what was destroyed.
 	// +optional
@@ -112,6 +137,28 @@ type PreviewStatus struct {
 	Comment int64 `json:"comment,omitempty"`
 }
 
+// Waiting is an admitted release of a preview for which there is no room.
+type Waiting struct {
+	// since is when it had to wait.
+	// +optional
+	Since *metav1.MicroTime `json:"since,omitempty"`
+	// evicted is true if it ran before, and made room for another one.
+	// +optional
+	Evicted bool `json:"evicted,omitempty"`
+	// release is what is to be deployed; its number is given when it is.
+	Release ReleaseSpec `json:"release"`
+	// reported is what each way out of the cluster shows of it.
+	// +optional
+	// +kubebuilder:validation:MaxItems=16
+	// +listType=map
+	// +listMapKey=way
+	Reported []Reported `json:"reported,omitempty"`
+	// reportedOn is the commit that it is reported on.
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	ReportedOn string `json:"reportedOn,omitempty"`
+}
+
 // Decided is an intent that was admitted.
 type Decided struct {
 	// intent is its digest.
@@ -122,9 +169,14 @@ type Decided struct {
 	IssuedAt *metav1.MicroTime `json:"issuedAt,omitempty"`
 }
 
-// Destroy is one admitted intent to take a preview away.
+// Destroy is one admitted intent to take a preview away, or the agent's own decision.
 type Destroy struct {
-	// intent is its digest.
+	// reason is why, if nobody asked for it: Closed, Gone (the repository), Idle, Expired,
+	// or Room. Absent: an intent asked for it.
+	// +optional
+	// +kubebuilder:validation:Enum=Closed;Gone;Idle;Expired;Room
+	Reason string `json:"reason,omitempty"`
+	// intent is its digest. Without one it is a name that no intent has.
 	// +kubebuilder:validation:MaxLength=128
 	Intent string `json:"intent"`
 	// rule names the App's rule that allowed it.
