@@ -21,6 +21,7 @@ type compiledRule struct {
 	Rule
 	refs      []*regexp.Regexp
 	workflows []*regexp.Regexp
+	heads     []*regexp.Regexp // of branches that have the code of forks
 }
 
 // Grant is what policy allows an intent.
@@ -90,6 +91,9 @@ func CompilePolicy(app App) (Policy, error) {
 		}
 		if c.workflows, err = compilePatterns(rule.Workflows); err != nil {
 			return Policy{}, fmt.Errorf("rule %q: workflows: %w", rule.Name, err)
+		}
+		if c.heads, err = forkHeads(app); err != nil {
+			return Policy{}, err
 		}
 		p.rules = append(p.rules, c)
 	}
@@ -190,6 +194,9 @@ func (r compiledRule) steps(v intent.Verified, environment Environment) []step {
 	}
 	if environment.PullRequest != 0 {
 		steps = append(steps, previewSteps(source, environment)...)
+		if p.Kind != intent.Destroy { // what takes a preview away is no danger
+			steps = append(steps, r.forkStep(claims[headClaim]))
+		}
 	}
 	if environment.Production {
 		steps = append(steps,

@@ -35,8 +35,26 @@ type PreviewPolicy struct {
 	Postgres        *DatabaseClass // nil: there are none
 	Redis           *DatabaseClass // nil: there are none
 	Clone           *CloneHook     // nil: databases are empty at first
+	Forks           *ForkPolicy    // nil: there is no such class
 	EgressOpen      bool           // pods may connect to private addresses
 	EgressAllow     []string       // address ranges, although they are private
+}
+
+// ForkPolicy is what the platform owner allows of previews of code that comes from a
+// fork, by a branch of the repository that somebody made of it.
+type ForkPolicy struct {
+	Heads   []string // patterns of such branches
+	Quota   Quota
+	IdleTTL time.Duration // after the last push; 0: forever
+	TTL     time.Duration // after it was made; 0: forever
+}
+
+// Of is the policy as it holds for p: one of a fork's code has less than others.
+func (p PreviewPolicy) Of(preview Preview) PreviewPolicy {
+	if preview.Fork && p.Forks != nil {
+		p.Quota, p.IdleTTL, p.TTL = p.Forks.Quota, p.Forks.IdleTTL, p.Forks.TTL
+	}
+	return p
 }
 
 // DatabaseClass is what databases of one kind are made of.
@@ -92,6 +110,7 @@ type Preview struct {
 	LastPushAt  time.Time    // of the newest event that was deployed
 	DestroyedAt time.Time
 
+	Fork       bool      // it runs code that comes from a fork; see PreviewPolicy.Of
 	AsleepAt   time.Time // zero: it is awake
 	ActiveAt   time.Time // when it was last known to be used
 	Labels     []string  // of the pull request, those that mean something here, as last seen

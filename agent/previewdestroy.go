@@ -51,6 +51,7 @@ func (a *Agent) openPreview(ctx context.Context, r Release) error {
 			p.Repository, p.RepositoryID, p.Namespace = r.Source.Repository, r.Source.RepositoryID, r.Namespace
 		case PreviewActive:
 		}
+		p.Fork = a.forked(r)
 		p.LastPushAt = later(p.LastPushAt, r.Source.EventAt)
 		return nil
 	})

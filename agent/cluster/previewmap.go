@@ -31,6 +31,9 @@ func domainPreviewPolicy(o *v1alpha1.PreviewPolicy) *agent.PreviewPolicy {
 	if h := o.Clone; h != nil {
 		p.Clone = &agent.CloneHook{Namespace: h.Namespace, Image: h.Image, Command: h.Command, Source: h.Source, Timeout: period(h.Timeout)}
 	}
+	if f := o.Forks; f != nil {
+		p.Forks = &agent.ForkPolicy{Heads: f.Heads, Quota: agent.Quota(f.Quota), IdleTTL: period(f.IdleTTL), TTL: period(f.TTL)}
+	}
 	if e := o.Egress; e != nil {
 		p.EgressOpen, p.EgressAllow = e.Open, e.Allow
 	}
@@ -55,7 +58,7 @@ func domainPreview(o *v1alpha1.Preview) agent.Preview {
 		Line: line, UID: string(o.UID), Repository: s.Repository, RepositoryID: s.RepositoryID, Namespace: s.Namespace,
 		Phase: agent.PreviewPhase(s.Phase), Message: s.Message, Comment: s.Comment,
 		CreatedAt: plainTime(s.CreatedAt), LastPushAt: plainTime(s.LastPushAt), DestroyedAt: plainTime(s.DestroyedAt),
-		AsleepAt: plainTime(s.AsleepAt), ActiveAt: plainTime(s.ActiveAt), Labels: s.Labels, LookedAt: plainTime(s.LookedAt),
+		Fork: s.Fork, AsleepAt: plainTime(s.AsleepAt), ActiveAt: plainTime(s.ActiveAt), Labels: s.Labels, LookedAt: plainTime(s.LookedAt),
 		SeededAt: plainTime(s.SeededAt), TornDownAt: plainTime(s.TornDownAt), Waiting: domainWaiting(line, s.Namespace, s.Waiting),
 		Marks: domainMarks(s.Marks),
 		Decided: each(s.Decided, func(d v1alpha1.Decided) agent.Decided {
@@ -98,7 +101,7 @@ func previewObject(p agent.Preview, namespace string) *v1alpha1.Preview {
 			Phase: string(p.Phase), Message: cut(redact(p.Message), v1alpha1.MaxMessage), Namespace: p.Namespace,
 			Repository: p.Repository, RepositoryID: p.RepositoryID, Comment: p.Comment,
 			CreatedAt: micro(p.CreatedAt), LastPushAt: micro(p.LastPushAt), DestroyedAt: micro(p.DestroyedAt), Marks: marks,
-			AsleepAt: micro(p.AsleepAt), ActiveAt: micro(p.ActiveAt), Labels: p.Labels, LookedAt: micro(p.LookedAt),
+			Fork: p.Fork, AsleepAt: micro(p.AsleepAt), ActiveAt: micro(p.ActiveAt), Labels: p.Labels, LookedAt: micro(p.LookedAt),
 			SeededAt: micro(p.SeededAt), TornDownAt: micro(p.TornDownAt), Waiting: waitingResource(p.Waiting),
 			Decided: each(p.Decided[max(0, len(p.Decided)-v1alpha1.MaxDecided):], func(d agent.Decided) v1alpha1.Decided {
 				return v1alpha1.Decided{Intent: d.Intent, IssuedAt: micro(d.IssuedAt)}

@@ -22,6 +22,7 @@ func (c *Client) previewOf(r agent.Release) (agent.Preview, agent.Quota, bool) {
 	if _, is := spec.PreviewNumber(r.Line.Environment); !is {
 		return agent.Preview{}, agent.Quota{}, false
 	}
+	p, _ := c.Preview(r.Line)
 	quota := agent.Quota{}
 	for _, app := range c.Apps() {
 		if app.Name != r.Line.App {
@@ -31,10 +32,9 @@ func (c *Client) previewOf(r agent.Release) (agent.Preview, agent.Quota, bool) {
 			return agent.Preview{}, quota, false
 		}
 		if app.PreviewPolicy != nil {
-			quota = app.PreviewPolicy.Quota
+			quota = app.PreviewPolicy.Of(p).Quota
 		}
 	}
-	p, _ := c.Preview(r.Line)
 	return p, quota, true
 }
 

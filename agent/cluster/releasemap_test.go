@@ -214,6 +214,10 @@ func TestAppRoundTrip(t *testing.T) {
 			Namespace: want.PreviewPolicy.Clone.Namespace, Image: want.PreviewPolicy.Clone.Image, Command: want.PreviewPolicy.Clone.Command,
 			Source: want.PreviewPolicy.Clone.Source, Timeout: want.PreviewPolicy.Clone.Timeout.String(),
 		},
+		Forks: &v1alpha1.ForkPolicy{
+			Heads: want.PreviewPolicy.Forks.Heads, Quota: v1alpha1.Quota(want.PreviewPolicy.Forks.Quota),
+			IdleTTL: want.PreviewPolicy.Forks.IdleTTL.String(), TTL: want.PreviewPolicy.Forks.TTL.String(),
+		},
 		Egress: &v1alpha1.PreviewEgress{Open: want.PreviewPolicy.EgressOpen, Allow: want.PreviewPolicy.EgressAllow},
 	}
 	o.Status = appStatusResource(want.Status)

@@ -87,6 +87,9 @@ type PreviewStatus struct {
 	// destroyedAt is when the last of it was gone.
 	// +optional
 	DestroyedAt *metav1.MicroTime `json:"destroyedAt,omitempty"`
+	// fork is true if it runs code that comes from a fork; see previews.forks of the App.
+	// +optional
+	Fork bool `json:"fork,omitempty"`
 	// asleepAt is when it was scaled to zero. Absent: it is awake.
 	// +optional
 	AsleepAt *metav1.MicroTime `json:"asleepAt,omitempty"`
