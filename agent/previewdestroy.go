@@ -166,6 +166,9 @@ func (p Preview) destroyingSince() time.Time {
 			since = earlier(since, d.At)
 		}
 	}
+	if since.IsZero() { // it is taken up again: a namespace came after the end
+		return p.DestroyedAt
+	}
 	return since
 }
 

@@ -112,7 +112,7 @@ func (r EndReason) words() string {
 	case EndClosed:
 		return "the pull request is closed, as GitHub says; no event told so"
 	case EndGone:
-		return "its repository is gone"
+		return "its repository, its app or its namespace is gone"
 	case EndIdle:
 		return "nothing was pushed for as long as previews are kept here"
 	case EndExpired:
@@ -128,11 +128,11 @@ func (r EndReason) words() string {
 // question.
 func (r EndReason) next() string {
 	switch r {
-	case EndIdle, EndExpired:
+	case EndIdle, EndExpired, EndGone:
 		return "push to the pull request, or run its newest workflow run again, to have it made anew"
 	case EndClosed:
 		return "if the pull request is opened again, that or the next push to it makes the preview anew"
-	case EndAsked, EndGone, EndRoom:
+	case EndAsked, EndRoom:
 	}
 	return ""
 }
