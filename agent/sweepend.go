@@ -23,10 +23,10 @@ func (a *Agent) endPreview(ctx context.Context, line Line, reason EndReason) err
 
 // end is endPreview, unless something was deployed since e was decided.
 func (a *Agent) end(ctx context.Context, line Line, e End) error {
-	ended := false
+	ended, releases := false, a.Reader.Releases(line)
 	p, err := a.Previews.KeepPreview(ctx, line, func(p *Preview) error {
 		if ended = p.Phase == PreviewActive && e.stands(*p); ended {
-			p.takeAway(e.destroy(*p, a.Reader.Releases(line), a.now()), a.Reader.Releases(line))
+			p.takeAway(e.destroy(*p, releases, a.now()), releases)
 		}
 		return nil
 	})
