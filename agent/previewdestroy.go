@@ -42,6 +42,7 @@ func (a App) openable(e Environment, s intent.Source) (waits bool, denied *Denie
 // openPreview makes the record durable of the preview that r, which is about to be
 // created, belongs to.
 func (a *Agent) openPreview(ctx context.Context, r Release) error {
+	fork := a.forked(r)
 	_, err := a.Previews.KeepPreview(ctx, r.Line, func(p *Preview) error {
 		switch p.Phase {
 		case PreviewDestroying:
@@ -51,7 +52,7 @@ func (a *Agent) openPreview(ctx context.Context, r Release) error {
 			p.Repository, p.RepositoryID, p.Namespace = r.Source.Repository, r.Source.RepositoryID, r.Namespace
 		case PreviewActive:
 		}
-		p.Fork = a.forked(r)
+		p.Fork = fork
 		p.LastPushAt = later(p.LastPushAt, r.Source.EventAt)
 		return nil
 	})
