@@ -39,6 +39,8 @@ type Ports struct {
 	Previews   Previews
 	Records    PreviewReader
 	Namespaces Namespaces
+	Databases  Databases // nil: there are none
+	Clones     Clones    // nil: databases are empty at first
 
 	// The ways out. Without any of them verdicts are logged and kept in the cluster
 	// only.
