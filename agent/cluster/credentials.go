@@ -4,9 +4,11 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"fmt"
 	"maps"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/inhaul/inhaul/agent"
@@ -52,8 +54,16 @@ func (c *Client) untouched(ctx context.Context, r agent.Release, d spec.Database
 		Message: "database " + d.Name + " is there and somebody has deleted its credentials: close the pull request and open it again, which makes both anew",
 	}
 	name := render.DatabaseName(r.Line.App, d)
-	if there := c.cached("Deployment", r.Namespace, name); there != nil && there.GetDeletionTimestamp() == nil && !c.wasPruned(there) {
-		return lost
+	if c.cached("Deployment", r.Namespace, name) != nil { // or was, in the namespace of an earlier life
+		kind, _ := c.resource("Deployment")
+		there, err := c.read(ctx, kind, agent.Object{Kind: kind.kind, Namespace: r.Namespace, Name: name})
+		switch {
+		case apierrors.IsNotFound(err):
+		case err != nil:
+			return fmt.Errorf("reading Deployment %s: %w", name, err)
+		case there.GetDeletionTimestamp() == nil:
+			return lost
+		}
 	}
 	if class, err := c.previewPolicy(r).Class(d); err != nil || class.Storage == "" {
 		return nil //nolint:nilerr // because that there is no class is said where one is needed

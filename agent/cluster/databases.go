@@ -33,7 +33,7 @@ func (c *Client) makeable(r agent.Release) error {
 
 // databasePlatform fills in what the databases of r are made of.
 //
-// One that runs, or that has a volume, stays what it was made of: to change it would
+// One that has run, or that has a volume, stays what it was made of: to change it would
 // be to lose what is in it, for a word of the platform owner that was about others.
 func (c *Client) databasePlatform(r agent.Release, on *render.Platform) error {
 	if len(r.App.Databases) == 0 {
@@ -47,7 +47,7 @@ func (c *Client) databasePlatform(r agent.Release, on *render.Platform) error {
 	}
 	for _, d := range r.App.Databases {
 		live, _ := c.cached("Deployment", r.Namespace, render.DatabaseName(r.Line.App, d)).(*appsv1.Deployment)
-		if class, kept := classOf(live); kept && (class.Storage != "" || live.Status.ReadyReplicas > 0) {
+		if class, kept := classOf(live); kept && (class.Storage != "" || hasRun(live)) {
 			on.Databases[d.Name] = class
 			continue
 		}
@@ -81,6 +81,20 @@ func classOf(live *appsv1.Deployment) (class agent.DatabaseClass, known bool) {
 	err := json.Unmarshal([]byte(live.Annotations[render.AnnotationClass]), &class)
 	return class, err == nil && class.Image != ""
 }
+
+// hasRun reports whether the pod of a database has ever been ready. Its controller
+// says so for as long as the template is the same, whatever becomes of the pod.
+//
+// https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#complete-deployment
+func hasRun(made *appsv1.Deployment) bool {
+	return made.Status.ReadyReplicas > 0 || slices.ContainsFunc(made.Status.Conditions, func(c appsv1.DeploymentCondition) bool {
+		return c.Type == appsv1.DeploymentProgressing && c.Reason == reasonComplete
+	})
+}
+
+// reasonComplete is the Deployment controller's word for a template whose pods have
+// been available (pkg/controller/deployment/util of Kubernetes).
+const reasonComplete = "NewReplicaSetAvailable"
 
 // serving are the objects of r that are there while it serves.
 func serving(r agent.Release, on render.Platform) ([]*unstructured.Unstructured, error) {
@@ -200,6 +214,6 @@ func (v view) database(r agent.Release, d spec.Database) agent.DatabaseObservati
 	slices.SortFunc(o.Pods, comparePods)
 	// While one pod takes the place of another, the ready one is that which goes.
 	settled := made.Status.ObservedGeneration >= made.Generation && made.Status.UpdatedReplicas == made.Status.Replicas && len(o.Pods) == 1
-	o.Ready = settled && o.Pods[0].Ready && !o.Pods[0].Deleting
+	o.Ready = settled && hasRun(made) && o.Pods[0].Ready && !o.Pods[0].Deleting
 	return o
 }
