@@ -39,8 +39,8 @@ func (c *Client) databasePlatform(r agent.Release, on *render.Platform) error {
 	if len(r.App.Databases) == 0 {
 		return nil
 	}
-	policy, preview := c.previewPolicy(r), agent.Preview{}
-	preview, _ = c.Preview(r.Line)
+	policy := c.previewPolicy(r)
+	preview, _ := c.Preview(r.Line)
 	on.Databases, on.Preview = map[string]agent.DatabaseClass{}, preview.UID
 	if policy.Clone != nil {
 		on.CloneFrom = policy.Clone.Namespace
