@@ -42,6 +42,8 @@ type Ports struct {
 	OpenPulls  OpenPullRequests // nil: previews end by events and time alone
 	Spaces     Spaces           // nil: a namespace without a record stays
 	Rails      Rails            // nil: guard rails are put up with a deploy alone
+	Databases  Databases        // nil: there are none
+	Clones     Clones           // nil: databases are empty at first
 
 	// The ways out. Without any of them verdicts are logged and kept in the cluster
 	// only.

@@ -117,8 +117,16 @@ func (c *Client) WatchPredeploy(ctx context.Context, r agent.Release, see func(a
 // observePredeploy says how r's predeploy goes. It is pure. job is nil if there
 // is none.
 func observePredeploy(r agent.Release, job *batchv1.Job, pods []*corev1.Pod) agent.PredeployObservation {
-	o := agent.PredeployObservation{Name: render.PredeployName(r)}
-	if job == nil || job.Annotations[annotationIntent] != r.Intent {
+	if job != nil && job.Annotations[annotationIntent] != r.Intent {
+		job = nil
+	}
+	return observeJob(render.PredeployName(r), job, pods)
+}
+
+// observeJob says how the Job of that name goes, which is nil if there is none.
+func observeJob(name string, job *batchv1.Job, pods []*corev1.Pod) agent.PredeployObservation {
+	o := agent.PredeployObservation{Name: name}
+	if job == nil {
 		o.Missing = true
 		o.Pods = leftPods(o.Name, pods)
 		return o
