@@ -253,6 +253,11 @@ func (in *Destroy) DeepCopyInto(out *Destroy) {
 		in, out := &in.DoneAt, &out.DoneAt
 		*out = (*in).DeepCopy()
 	}
+	if in.Teardown != nil {
+		in, out := &in.Teardown, &out.Teardown
+		*out = new(Cause)
+		(*in).DeepCopyInto(*out)
+	}
 	if in.Reported != nil {
 		in, out := &in.Reported, &out.Reported
 		*out = make([]Reported, len(*in))
