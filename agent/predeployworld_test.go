@@ -166,10 +166,15 @@ func pushTask(n int64, eventAt, issuedAt int, more ...func(*spec.Task)) run {
 // prepared is publish for later; what it returns is called under the lock.
 func (w *world) prepared(tb testing.TB, r run) func() {
 	tb.Helper()
+	return w.preparedFor(tb, r, "production")
+}
+
+func (w *world) preparedFor(tb testing.TB, r run, environment string) func() {
+	tb.Helper()
 	data, digest := envelope(tb, r)
 	return func() {
 		tag := fmt.Sprintf("prepared %d", r.id)
 		w.envelopes[tag] = data
-		w.notices = append(w.notices, Notice{Tag: tag, Environment: "production", IssuedAt: r.issuedAt, DigestPrefix: prefix(digest)})
+		w.notices = append(w.notices, Notice{Tag: tag, Environment: environment, IssuedAt: r.issuedAt, DigestPrefix: prefix(digest)})
 	}
 }
