@@ -7,7 +7,6 @@ import (
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/inhaul/inhaul/agent"
@@ -45,7 +44,7 @@ func TestSeedEndsWellOnce(t *testing.T) {
 	first.App.Seed = &spec.Task{Run: spec.Command{Shell: "bin/seed"}, CPU: "10m", Memory: "16Mi", Timeout: "3s"}
 	first.App.Teardown = &spec.Task{Run: spec.Command{Shell: "bin/cleanup"}, CPU: "10m", Memory: "16Mi"}
 	first = f.created(t, first)
-	none := &corev1.ResourceQuota{ObjectMeta: metav1.ObjectMeta{Name: "none"}, Spec: corev1.ResourceQuotaSpec{Hard: corev1.ResourceList{corev1.ResourcePods: resource.MustParse("0")}}}
+	none := &corev1.ResourceQuota{ObjectMeta: metav1.ObjectMeta{Name: "none"}, Spec: corev1.ResourceQuotaSpec{Hard: corev1.ResourceList{corev1.ResourcePods: {}}}}
 	if _, err := f.admin.core.ResourceQuotas(first.Namespace).Create(t.Context(), none, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err) // without a pod the Job fails once its time is over
 	}
