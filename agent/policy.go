@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/inhaul/inhaul/intent"
+	"github.com/inhaul/inhaul/spec"
 )
 
 // Policy is an App's rules, compiled once. It denies what no rule allows.
@@ -134,7 +135,7 @@ func (p Policy) Judge(v intent.Verified) (Grant, error) {
 		steps := rule.steps(v, environment)
 		failed := slices.IndexFunc(steps, func(s step) bool { return !s.holds })
 		if failed < 0 {
-			if denied := p.judgeDomains(want.Spec, environment); denied != nil {
+			if denied := p.judgeApp(want.Spec, environment); denied != nil {
 				return Grant{}, denied
 			}
 			return Grant{Rule: rule.Name, Environment: environment, Force: rule.AllowForce}, nil
@@ -164,7 +165,16 @@ func (p Policy) judgeRelease(old Release, environment Environment) *Denied {
 	if denied := p.judgeImage(old.Image); denied != nil {
 		return denied
 	}
-	return p.judgeDomains(&old.App, environment)
+	return p.judgeApp(&old.App, environment)
+}
+
+// judgeApp says whether the environment lets an app be as it wants to; nil if it
+// does.
+func (p Policy) judgeApp(app *spec.App, environment Environment) *Denied {
+	if denied := p.judgeDomains(app, environment); denied != nil {
+		return denied
+	}
+	return p.judgeDatabases(app, environment)
 }
 
 type step struct {

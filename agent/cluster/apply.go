@@ -26,7 +26,7 @@ func (c *Client) Objects(ctx context.Context, r agent.Release) ([]agent.Object, 
 	if err := c.readable(r); err != nil {
 		return nil, err
 	}
-	if err := makeable(r); err != nil {
+	if err := c.makeable(r); err != nil {
 		return nil, err
 	}
 	platform, err := c.platform(ctx, r)
@@ -46,14 +46,6 @@ func (c *Client) Objects(ctx context.Context, r agent.Release) ([]agent.Object, 
 		references = append(references, reference(u))
 	}
 	return references, nil
-}
-
-// makeable fails if r has what no render.Platform can have.
-func makeable(r agent.Release) error {
-	if len(r.App.Databases) > 0 {
-		return refused(r, "it has databases, which this version of the agent cannot make: take them out of inhaul.yaml")
-	}
-	return nil
 }
 
 // renderer is a function of package render.
@@ -135,7 +127,7 @@ func (c *Client) prepare(ctx context.Context, r agent.Release, holders []render.
 
 // wanted is a plan of which nothing was tried.
 func (c *Client) wanted(ctx context.Context, r agent.Release, holders []render.Holder, objects renderer) (p plan, err error) {
-	if err := makeable(r); err != nil {
+	if err := c.makeable(r); err != nil {
 		return plan{}, err
 	}
 	platform, err := c.platform(ctx, r)

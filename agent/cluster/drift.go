@@ -58,7 +58,7 @@ func (c *Client) forgetIfDeleted(r agent.Release, before *v1alpha1.Release) {
 
 func (c *Client) drifted(ctx context.Context, r agent.Release, touched []agent.Object) ([]agent.Drift, error) {
 	var found []agent.Drift
-	p, err := c.wanted(ctx, r, slices.DeleteFunc(render.Holders(r.App), isTask), render.Objects)
+	p, err := c.wanted(ctx, r, slices.DeleteFunc(render.Holders(r.App), isTask), serving)
 	if rejected := (*agent.Rejected)(nil); errors.As(err, &rejected) { // a secret is gone, say
 		for _, o := range touched {
 			found = append(found, agent.Drift{Object: o, Fields: []string{"changed or deleted"}, Refused: rejected.Message})
@@ -203,7 +203,7 @@ func (c *Client) revert(ctx context.Context, r agent.Release, objects []agent.Ob
 			return err
 		}
 	}
-	p, err := c.wanted(ctx, r, slices.DeleteFunc(render.Holders(r.App), isTask), render.Objects)
+	p, err := c.wanted(ctx, r, slices.DeleteFunc(render.Holders(r.App), isTask), serving)
 	if err != nil {
 		return err
 	}

@@ -176,8 +176,16 @@ func (c *Client) WatchTask(ctx context.Context, r agent.Release, kind agent.Task
 
 // observeTask says how r's task goes. It is pure. job is nil if there is none.
 func observeTask(r agent.Release, kind agent.TaskKind, job *batchv1.Job, pods []*corev1.Pod) agent.PredeployObservation {
-	o := agent.PredeployObservation{Name: render.TaskName(r, kind)}
-	if job == nil || !countsFor(r, kind, job) {
+	if job != nil && !countsFor(r, kind, job) {
+		job = nil
+	}
+	return observeJob(render.TaskName(r, kind), job, pods)
+}
+
+// observeJob says how the Job of that name goes, which is nil if there is none.
+func observeJob(name string, job *batchv1.Job, pods []*corev1.Pod) agent.PredeployObservation {
+	o := agent.PredeployObservation{Name: name}
+	if job == nil {
 		o.Missing = true
 		o.Pods = leftPods(o.Name, pods)
 		return o

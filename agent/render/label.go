@@ -10,8 +10,9 @@ import (
 // and its field manager in server-side apply.
 const Manager = "inhaul"
 
-// The labels on every object, pod and namespace. A pod has LabelService or
-// LabelTask, never both: no Service and no Deployment selects the pods of a task.
+// The labels on every object, pod and namespace. A pod has LabelService,
+// LabelTask or LabelDatabase, and one of them alone: no Service and no Deployment of
+// the app's services selects the pods of a task or of a database.
 const (
 	LabelManagedBy   = "app.kubernetes.io/managed-by"
 	LabelName        = "app.kubernetes.io/name"
