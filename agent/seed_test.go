@@ -166,7 +166,7 @@ type basin struct {
 	cloned  []string
 }
 
-func (b *basin) StartDatabases(ctx context.Context, r Release) (made []Object, err error) {
+func (b *basin) StartDatabases(ctx context.Context, _ Release) (made []Object, err error) {
 	err = b.call(ctx, func() error {
 		if b.started++; b.since.IsZero() {
 			b.since = time.Now()
@@ -177,7 +177,7 @@ func (b *basin) StartDatabases(ctx context.Context, r Release) (made []Object, e
 	return made, err
 }
 
-func (b *basin) WatchDatabases(ctx context.Context, r Release, see func([]DatabaseObservation) bool) error {
+func (b *basin) WatchDatabases(ctx context.Context, _ Release, see func([]DatabaseObservation) bool) error {
 	for {
 		o := DatabaseObservation{Name: "db", Type: "postgres", Ready: b.sick == "" && time.Since(b.since) >= b.takes}
 		o.Pods = []PodObservation{{Name: "db-0", CreatedAt: b.now(), Containers: []ContainerObservation{{Name: "db", Running: b.sick == "", Waiting: b.sick, Message: "not found"}}}}
@@ -195,7 +195,7 @@ func (b *basin) WatchDatabases(ctx context.Context, r Release, see func([]Databa
 	}
 }
 
-func (b *basin) StartClone(ctx context.Context, r Release, d spec.Database) error {
+func (b *basin) StartClone(ctx context.Context, _ Release, d spec.Database) error {
 	return b.call(ctx, func() error {
 		if name := "clone " + d.Name; !slices.Contains(b.cloned, name) {
 			b.cloned = append(b.cloned, name)
@@ -223,7 +223,7 @@ func withDatabase(r run) run {
 func databaseStory(t *testing.T, w *world) map[string]string {
 	t.Helper()
 	w.allowPreviews()
-	w.app.PreviewPolicy.Clone = &CloneHook{}
+	w.app.PreviewPolicy.Clone, w.app.PreviewPolicy.Postgres = &CloneHook{}, &DatabaseClass{}
 	w.basin = &basin{world: w, takes: 20 * time.Second}
 	for n := range int64(2) {
 		r := withDatabase(seedPull(n+1, int(2*n), int(2*n)+1))
@@ -274,6 +274,7 @@ func TestDatabasesThatAreNotReady(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			w := previewing(t)
+			w.app.PreviewPolicy.Postgres = &DatabaseClass{}
 			w.basin = &basin{world: w, sick: test.sick}
 			w.publish(t, withDatabase(seedPull(1, 0, 1)))
 			w.wait(5 * time.Minute)
@@ -288,6 +289,7 @@ func TestDatabasesThatAreNotReady(t *testing.T) {
 	}
 	synctest.Test(t, func(t *testing.T) {
 		w := previewing(t)
+		w.app.PreviewPolicy.Postgres = &DatabaseClass{}
 		w.basin = &basin{world: w, takes: 100 * time.Second}
 		first, second := withDatabase(seedPull(1, 0, 1)), seedPull(2, 2, 3)
 		w.tasks[second.image()] = task{end: predeployed()}
