@@ -90,6 +90,7 @@ func (a *Agent) teardownLimit(line Line) time.Duration {
 // runTeardown is why the command did not end well before ctx ends; nil if it did, or
 // if the namespace is not the preview's any more.
 func (a *Agent) runTeardown(ctx context.Context, r Release, since time.Time) *Cause {
+	var last error // of a try that the end of the time did not cut short
 	for {
 		inventory, err := a.Tasks.StartTask(ctx, r, TaskTeardown)
 		if err == nil {
@@ -102,13 +103,13 @@ func (a *Agent) runTeardown(ctx context.Context, r Release, since time.Time) *Ca
 			return nil
 		case errors.As(err, &rejected):
 			return r.refused(rejected)
-		case ctx.Err() != nil:
-			return r.tornLate("it could not be started: " + err.Error())
+		case ctx.Err() == nil || last == nil:
+			last = err
 		}
 		a.log.Debug("teardown not started", "environment", r.Line.Environment, "name", r.Line.App, "error", err)
 		select {
 		case <-ctx.Done():
-			return r.tornLate("it could not be started: " + err.Error())
+			return r.tornLate("it could not be started: " + last.Error())
 		case <-time.After(teardownRetry):
 		}
 	}
