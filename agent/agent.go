@@ -4,7 +4,7 @@
 //
 // Start with Agent.Run, then intake.go (registry to release), request.go (a
 // rollback asked for in the cluster to release), rollout.go (release to verdict),
-// predeploy.go (what runs before) and drift.go (what comes after). The rules are
+// stage.go (what runs before) and drift.go (what comes after). The rules are
 // pure functions that need no fake: Order, Policy.Judge, Judge, JudgeDrift. The
 // rest talks to the ports in ports.go; no Kubernetes type and no network client is
 // linked here.
@@ -30,7 +30,7 @@ type Ports struct {
 	Reader     ReleaseReader
 	Planner    Planner
 	Cluster    Cluster
-	Predeploys Predeploys
+	Tasks      Tasks
 	Cleaner    Cleaner
 	Drifts     Drifts
 	Witness    Witness
@@ -200,7 +200,7 @@ func (a *Agent) pollInterval(apps int) time.Duration {
 
 // overtaken reports whether what the line's turn is at has to make way. That is so
 // for a look at its drift as soon as a release is under way, and for a rollout
-// when a second one is, but for a running predeploy. All of it makes way for the
+// when a second one is, but for a running predeploy or seed. All of it makes way for the
 // end of a preview.
 func (a *Agent) overtaken(line Line) bool {
 	a.mu.Lock()
@@ -214,7 +214,7 @@ func (a *Agent) overtaken(line Line) bool {
 	}
 	open := 0
 	for _, r := range a.Reader.Releases(line) {
-		if r.Status.Phase == Predeploying {
+		if r.commands() {
 			return false
 		}
 		if !r.Status.Phase.Terminal() {

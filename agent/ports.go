@@ -154,18 +154,6 @@ type Cluster interface {
 	Watch(ctx context.Context, r Release, see func(Observation) bool) error
 }
 
-// Predeploys runs a release's predeploy command.
-type Predeploys interface {
-	// StartPredeploy makes sure that the Job of r's predeploy is there, and the
-	// configuration that it needs before it. Its name is derived from r, so it is
-	// made at most once. The objects go into the inventory. A *Rejected error says
-	// that there is and will be no Job.
-	StartPredeploy(ctx context.Context, r Release) ([]Object, error)
-	// WatchPredeploy calls see with how the Job goes, at once and then on every
-	// change, until see returns true or ctx ends.
-	WatchPredeploy(ctx context.Context, r Release, see func(PredeployObservation) bool) error
-}
-
 // Cleaner removes what no release needs.
 type Cleaner interface {
 	// Prune deletes the objects of gone that are not in kept, and returns those

@@ -166,6 +166,7 @@ type Destroy struct {
 	At         time.Time  // when it was admitted
 	DoneAt     time.Time  // zero until everything is gone
 	Nothing    bool       // there was nothing to take away
+	Teardown   *Cause     // why the teardown command did not end well; nil: it did, or there was none
 	Kept       bool       // the namespace is not marked as the preview's any more, and was left alone
 	Reported   []Reported // by way
 	ReportedOn string     // as in Status

@@ -49,6 +49,7 @@ func (a *Agent) openPreview(ctx context.Context, r Release) error {
 			return fmt.Errorf("%w: it is being destroyed", ErrConflict)
 		case PreviewDestroyed, "":
 			p.Phase, p.CreatedAt, p.DestroyedAt, p.Message = PreviewActive, a.now(), time.Time{}, ""
+			p.SeededAt, p.TornDownAt = time.Time{}, time.Time{} // it is made anew
 			p.Repository, p.RepositoryID, p.Namespace = r.Source.Repository, r.Source.RepositoryID, r.Namespace
 		case PreviewActive:
 		}
@@ -126,8 +127,8 @@ func (p *Preview) destroy(d Destroy, v intent.Verified, releases []Release) erro
 	return nil
 }
 
-// takeDown gives the end of a preview one turn: what is under way is cancelled, then
-// its namespace goes. It is decided from what is there, so it may be cut short
+// takeDown gives the end of a preview one turn: what is under way is cancelled, its
+// teardown command runs, and then its namespace goes. It is decided from what is there, so it may be cut short
 // anywhere and begin again. A namespace that does not go is looked at ever more
 // rarely, and is in the way of nobody else.
 func (a *Agent) takeDown(ctx context.Context, p Preview) error {
@@ -135,6 +136,9 @@ func (a *Agent) takeDown(ctx context.Context, p Preview) error {
 	defer a.razing(p.Line, false)
 	p, err := a.cancelAll(ctx, p)
 	if err != nil {
+		return err
+	}
+	if p, err = a.tearDown(ctx, p); err != nil {
 		return err
 	}
 	deleteCtx, cancel := context.WithTimeout(ctx, applyTimeout)

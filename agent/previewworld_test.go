@@ -107,6 +107,8 @@ func (w *world) DeleteNamespace(ctx context.Context, p Preview) (left string, er
 			left = "somebody's finalizer"
 		default:
 			delete(w.spaces, p.Namespace)
+			delete(w.chores, p.Namespace+" seed")
+			delete(w.chores, p.Namespace+" teardown")
 			w.releases = slices.DeleteFunc(slices.Clone(w.releases), func(r Release) bool { return r.Line == p.Line })
 			w.changed <- p.Line
 		}

@@ -50,7 +50,7 @@ func (r Release) phase(way Way) Phase {
 		return waitingPhase
 	case way.waited():
 		return shown
-	case shown == Predeploying || shown == Restoring || way == WayComment && shown == Pending:
+	case shown == Provisioning || shown == Predeploying || shown == Seeding || shown == Restoring || way == WayComment && shown == Pending:
 		return RollingOut
 	}
 	return shown

@@ -89,8 +89,12 @@ func (s Standing) words() string {
 	switch s.Phase {
 	case Pending, "":
 		return "🕓 Queued"
+	case Provisioning:
+		return "⏳ Starting its databases"
 	case Predeploying:
 		return "⏳ Running the predeploy command"
+	case Seeding:
+		return "⏳ Running the seed command"
 	case Applying, RollingOut:
 		if s.Destroyed {
 			return "⏳ Being taken away"

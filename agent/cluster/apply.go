@@ -66,7 +66,7 @@ func refused(r agent.Release, why string) *agent.Rejected {
 	return &agent.Rejected{Object: agent.Object{Kind: "App", Namespace: r.Namespace, Name: r.Line.App}, Message: why}
 }
 
-// Apply writes the release's objects, all but its predeploy, and returns the
+// Apply writes the release's objects, all but those of its tasks, and returns the
 // inventory: those objects, what r has in its inventory already, and what an
 // earlier attempt has left behind that no release knows of. All objects are tried
 // in a dry run first: *agent.Rejected says that one was refused or a secret is
@@ -88,7 +88,7 @@ func (c *Client) apply(ctx context.Context, r agent.Release) ([]agent.Object, er
 	if err := c.readable(r); err != nil {
 		return nil, err
 	}
-	holders := slices.DeleteFunc(render.Holders(r.App), isPredeploy)
+	holders := slices.DeleteFunc(render.Holders(r.App), isTask)
 	p, err := c.prepare(ctx, r, holders, render.Objects)
 	if err != nil {
 		return nil, err

@@ -68,7 +68,7 @@ func domainPreview(o *v1alpha1.Preview) agent.Preview {
 			return agent.Destroy{
 				Reason: agent.EndReason(d.Reason),
 				Intent: d.Intent, Rule: d.Rule, Source: domainSource(d.Source), IssuedAt: plainTime(d.IssuedAt), Evidence: domainEvidence(d.Evidence),
-				At: plainTime(d.AdmittedAt), DoneAt: plainTime(d.DoneAt), Nothing: d.Nothing, Kept: d.Kept, Reported: each(d.Reported, domainReported), ReportedOn: d.ReportedOn,
+				At: plainTime(d.AdmittedAt), DoneAt: plainTime(d.DoneAt), Nothing: d.Nothing, Kept: d.Kept, Teardown: domainCause(d.Teardown), Reported: each(d.Reported, domainReported), ReportedOn: d.ReportedOn,
 			}
 		}),
 		Remains: each(s.Remains, func(r v1alpha1.Remains) agent.Release {
@@ -110,7 +110,7 @@ func previewObject(p agent.Preview, namespace string) *v1alpha1.Preview {
 				return v1alpha1.Destroy{
 					Reason: string(d.Reason),
 					Intent: d.Intent, Rule: d.Rule, Source: sourceResource(d.Source), IssuedAt: micro(d.IssuedAt), Evidence: evidenceResource(d.Evidence),
-					AdmittedAt: micro(d.At), DoneAt: micro(d.DoneAt), Nothing: d.Nothing, Kept: d.Kept, Reported: each(d.Reported, reportedResource), ReportedOn: d.ReportedOn,
+					AdmittedAt: micro(d.At), DoneAt: micro(d.DoneAt), Nothing: d.Nothing, Kept: d.Kept, Teardown: causeResource(d.Teardown), Reported: each(d.Reported, reportedResource), ReportedOn: d.ReportedOn,
 				}
 			}),
 			Remains: each(p.Remains[max(0, len(p.Remains)-v1alpha1.MaxRemains):], func(r agent.Release) v1alpha1.Remains {

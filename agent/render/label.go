@@ -19,12 +19,12 @@ const (
 	LabelPartOf      = "app.kubernetes.io/part-of"
 	LabelApp         = "inhaul.dev/app"
 	LabelService     = "inhaul.dev/service"
-	LabelTask        = "inhaul.dev/task" // "predeploy"
+	LabelTask        = "inhaul.dev/task" // "predeploy", "seed" or "teardown"
 	LabelEnvironment = "inhaul.dev/environment"
 )
 
 // The annotations. AnnotationRelease and AnnotationCommit are on Deployments and
-// the Job of a predeploy only; the Deployment controller copies them to the
+// the Jobs of tasks only; the Deployment controller copies them to the
 // ReplicaSet that belongs to the template, which is how that ReplicaSet is told
 // from older ones.
 const (

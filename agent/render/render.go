@@ -1,6 +1,6 @@
 // Package render turns a release into the Kubernetes objects that run it.
 //
-// Objects, Predeploy and Databases are pure: the same release on the same platform gives
+// Objects, Task and Databases are pure: the same release on the same platform gives
 // the same objects, byte for byte. They can only make the kinds that Allowed
 // lists, all of them in the release's namespace, so no intent can ever make a
 // ClusterRole, a privileged pod or a volume of the host.
@@ -59,7 +59,7 @@ func Allowed() []schema.GroupVersionKind {
 	}
 }
 
-// Objects returns the objects of r but those of its predeploy and databases, in the order of
+// Objects returns the objects of r but those of its tasks and databases, in the order of
 // Allowed, ready for server-side apply: they hold nothing but what is meant. It
 // fails when two of them would share a name, when a quantity cannot be read, and
 // when r needs what the platform does not have.

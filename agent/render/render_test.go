@@ -93,7 +93,7 @@ func (s story) objects(t *testing.T) []*unstructured.Unstructured {
 
 func (s story) predeploy(t *testing.T) []*unstructured.Unstructured {
 	t.Helper()
-	objects, err := Predeploy(s.release, s.platform)
+	objects, err := Task(s.release, agent.TaskPredeploy, s.platform)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -203,6 +203,10 @@ type Destroy struct {
 	// nothing is true if there was nothing to take away.
 	// +optional
 	Nothing bool `json:"nothing,omitempty"`
+	// teardown is why the teardown command did not end well. Absent: it did, or there was
+	// none.
+	// +optional
+	Teardown *Cause `json:"teardown,omitempty"`
 	// kept is true if the namespace was not marked as the preview's any more, and was
 	// left alone.
 	// +optional

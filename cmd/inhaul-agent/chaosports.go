@@ -16,7 +16,7 @@ func (c *chaos) around(p agent.Ports) agent.Ports {
 	p.Releases = dyingReleases{p.Releases, c}
 	p.Planner = dyingPlanner{p.Planner, c}
 	p.Cluster = dyingCluster{p.Cluster, c}
-	p.Predeploys = dyingPredeploys{p.Predeploys, c}
+	p.Tasks = dyingTasks{p.Tasks, c}
 	p.Cleaner = dyingCleaner{p.Cleaner, c}
 	p.Drifts = dyingDrifts{p.Drifts, c}
 	p.Requests = dyingRequests{p.Requests, c}
@@ -89,8 +89,8 @@ type (
 		agent.Cluster
 		c *chaos
 	}
-	dyingPredeploys struct {
-		agent.Predeploys
+	dyingTasks struct {
+		agent.Tasks
 		c *chaos
 	}
 	dyingCleaner struct {
@@ -195,14 +195,14 @@ func (d dyingCluster) Watch(ctx context.Context, r agent.Release, see func(agent
 	return d.Cluster.Watch(ctx, r, see)
 }
 
-func (d dyingPredeploys) StartPredeploy(ctx context.Context, r agent.Release) ([]agent.Object, error) {
-	defer d.c.at("StartPredeploy")()
-	return d.Predeploys.StartPredeploy(ctx, r)
+func (d dyingTasks) StartTask(ctx context.Context, r agent.Release, kind agent.TaskKind) ([]agent.Object, error) {
+	defer d.c.at("StartTask")()
+	return d.Tasks.StartTask(ctx, r, kind)
 }
 
-func (d dyingPredeploys) WatchPredeploy(ctx context.Context, r agent.Release, see func(agent.PredeployObservation) bool) error {
-	defer d.c.at("WatchPredeploy")()
-	return d.Predeploys.WatchPredeploy(ctx, r, see)
+func (d dyingTasks) WatchTask(ctx context.Context, r agent.Release, kind agent.TaskKind, see func(agent.PredeployObservation) bool) error {
+	defer d.c.at("WatchTask")()
+	return d.Tasks.WatchTask(ctx, r, kind, see)
 }
 
 func (d dyingCleaner) Prune(ctx context.Context, r agent.Release, gone, kept []agent.Object) ([]agent.Object, error) {

@@ -95,7 +95,7 @@ func serve(ctx context.Context, s settings, logger *slog.Logger) error {
 			defer counted.Lead()()
 			a := agent.New(chaos.around(agent.Ports{
 				Registry: intents{registry}, Keys: newIssuers(logger), Apps: client, Releases: client, Reader: client,
-				Planner: client, Cluster: client, Predeploys: client, Cleaner: client, Drifts: client, Witness: client,
+				Planner: client, Cluster: client, Tasks: client, Cleaner: client, Drifts: client, Witness: client,
 				Requests: client, Requesters: client, Previews: client, Records: client, Namespaces: client, Databases: client, Clones: client, Meter: counted, Pulse: counted,
 				Checks: out.Checks, Statuses: out.Statuses, Receipts: out.Receipts, Deployments: out.Deployments,
 				Comments: out.Comments, PullRequests: out.PullRequests,
