@@ -132,7 +132,9 @@ func (r EndReason) next() string {
 		return "push to the pull request, or run its newest workflow run again, to have it made anew"
 	case EndClosed:
 		return "if the pull request is opened again, that or the next push to it makes the preview anew"
-	case EndAsked, EndGone, EndRoom:
+	case EndRoom:
+		return roomNext
+	case EndAsked, EndGone:
 	}
 	return ""
 }
