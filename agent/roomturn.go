@@ -253,6 +253,21 @@ func (p *Preview) stopWaiting(now time.Time, why string) {
 	p.leave(now)
 }
 
+// giveUp notes that d was decided of p, which waits: nothing of it comes back.
+func (p *Preview) giveUp(d Destroy) {
+	if p.Phase == PreviewWaiting {
+		d.DoneAt, d.Nothing = d.At, true
+	}
+	p.stopWaiting(d.At, d.Reason.words())
+	p.add(d)
+}
+
+// standsWaiting reports whether e was decided of what p waits with.
+func (e End) standsWaiting(p Preview) bool {
+	was := e.Preview.Waiting
+	return e.Preview.Line == Line{} || was != nil && was.Release.Intent == p.Waiting.Release.Intent
+}
+
 // overtake ends the waiting of what r has the place of from now on.
 func (p *Preview) overtake(r Release, now time.Time) {
 	if p.Waiting == nil || p.Waiting.Release.Intent == r.Intent {

@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -271,7 +272,7 @@ func TestWaitingEndsWithASweep(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w, digest := waits(t)
-		a := New(Ports{Apps: w, Reader: w, Previews: w, Records: w, Checks: w}, Config{Now: w.now})
+		a := New(Ports{Apps: w, Reader: w, Previews: w, Records: w, Checks: w}, Config{Now: w.now, Logger: slog.New(slog.DiscardHandler)})
 		a.lines = newTurns(t.Context(), func(context.Context, Line) error { return nil }, nil)
 		a.reports = newTurns(t.Context(), func(context.Context, target) error { return nil }, nil)
 		if err := a.endPreview(t.Context(), Line{App: "storefront", Environment: "pr-2"}, EndClosed); err != nil {

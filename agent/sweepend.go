@@ -25,8 +25,14 @@ func (a *Agent) endPreview(ctx context.Context, line Line, reason EndReason) err
 func (a *Agent) end(ctx context.Context, line Line, e End) error {
 	ended := false
 	p, err := a.Previews.KeepPreview(ctx, line, func(p *Preview) error {
-		if ended = p.Phase == PreviewActive && e.stands(*p); ended {
+		switch {
+		case !e.stands(*p):
+		case p.Phase == PreviewActive:
+			ended = true
 			p.takeAway(e.destroy(*p, a.Reader.Releases(line), a.now()), a.Reader.Releases(line))
+		case p.Waiting != nil && e.standsWaiting(*p):
+			ended = true
+			p.giveUp(e.destroy(*p, []Release{p.Waiting.Release}, a.now()))
 		}
 		return nil
 	})
