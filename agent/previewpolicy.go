@@ -100,10 +100,3 @@ func (a App) taken(e Environment, s intent.Source) *Denied {
 		Want: fmt.Sprintf("%d (%s), whose pull request has the preview %s of the app", p.RepositoryID, p.Repository, e.Name),
 	}
 }
-
-func (a App) maxPreviews() int {
-	if a.PreviewPolicy == nil {
-		return 0
-	}
-	return a.PreviewPolicy.Max
-}

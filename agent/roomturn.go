@@ -30,12 +30,12 @@ func (a App) hasRoom(r Release) bool {
 	return slices.Contains(a.roomFor(append(others, p)).Open, r.Line)
 }
 
+// roomFor is what Room decides of previews of the app; nothing if it has none any more.
 func (a App) roomFor(previews []Preview) RoomDecision {
-	keep := ""
-	if a.PreviewPolicy != nil {
-		keep = a.PreviewPolicy.KeepLabel
+	if a.PreviewPolicy == nil {
+		return RoomDecision{}
 	}
-	return Room(previews, a.maxPreviews(), keep)
+	return Room(previews, a.PreviewPolicy.Max, a.PreviewPolicy.KeepLabel)
 }
 
 // park makes durable that r waits for room: it was admitted, so nothing older is any
@@ -76,8 +76,8 @@ func (a *Agent) makeRoom(ctx context.Context, name string) error {
 	}
 	d := app.roomFor(app.Previews)
 	var failures []error
-	for _, p := range app.Previews { // of which an agent has died that was making it
-		if p.Waiting != nil && p.Phase == PreviewActive {
+	for _, p := range app.Previews { // of which an agent has died that was making it, or there are to be none
+		if p.Waiting != nil && (p.Phase == PreviewActive || app.PreviewPolicy == nil) {
 			failures = append(failures, a.comeIn(ctx, policy, app, p))
 		}
 	}
@@ -91,13 +91,7 @@ func (a *Agent) makeRoom(ctx context.Context, name string) error {
 	}
 	for _, hold := range d.Hold {
 		p, _ := app.preview(hold.Line.Environment)
-		if app.PreviewPolicy == nil {
-			failures = append(failures, a.turnAway(ctx, policy, p, &Denied{
-				Rule: "policy: previews", Field: "environment", Got: p.Line.Environment, Want: "one of the App's environments: it has no previews any more",
-			}))
-			continue
-		}
-		failures = append(failures, a.tellHold(ctx, p, hold.message(p, app.maxPreviews())))
+		failures = append(failures, a.tellHold(ctx, p, hold.message(p, app.PreviewPolicy.Max)))
 	}
 	return errors.Join(failures...)
 }

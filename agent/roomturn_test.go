@@ -303,6 +303,41 @@ func TestPolicyIsAskedAgainWhenThereIsRoom(t *testing.T) {
 	})
 }
 
+func TestWaitingEndsWithAllPreviews(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w, digest := waits(t)
+		w.label(1)
+		w.app.PreviewPolicy = nil
+		w.run()
+		if c := w.checks[digest]; c.Conclusion != ActionRequired || !strings.Contains(c.Summary, "spec.previews") {
+			t.Errorf("got %s %q, want it denied: there are no previews any more", c.Conclusion, c.Summary)
+		}
+		if got, want := w.standings(), "map[1:Active 2:Destroyed]"; got != want {
+			t.Errorf("got %s, want %s: nobody goes", got, want)
+		}
+	})
+}
+
+func TestLowerCapHasNobodyGoAtOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.capped(t, 3)
+		w.tell(t, pullOf(1, 1, 1, 1), pullOf(2, 2, 2, 2), pullOf(3, 3, 3, 3))
+		w.app.PreviewPolicy.Max = 2
+		w.run()
+		if got, want := w.standings(), "map[1:Active 2:Active 3:Active]"; got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+		w.capped(t, 2)
+		w.tell(t, pullOf(4, 4, 4, 4))
+		if got, want := w.standings(), "map[1:Waiting 2:Waiting 3:Active 4:Active]"; got != want {
+			t.Errorf("with a newcomer: got %s, want %s", got, want)
+		}
+	})
+}
+
 func TestPushToWhatMadeRoom(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
