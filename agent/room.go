@@ -38,15 +38,16 @@ func Room(previews []Preview, limit int, keep string) RoomDecision {
 	var waiting, idle []Preview
 	active, going := 0, 0
 	for _, p := range previews {
-		switch {
-		case p.Phase == PreviewActive:
+		switch p.Phase {
+		case PreviewActive:
 			active++
 			if p.Waiting == nil && (keep == "" || !slices.Contains(p.Labels, keep)) { // else it is only just being made
 				idle = append(idle, p)
 			}
 			continue
-		case p.Phase == PreviewDestroying:
+		case PreviewDestroying:
 			going++
+		case PreviewWaiting, PreviewDestroyed, "":
 		}
 		if p.Waiting != nil {
 			waiting = append(waiting, p)

@@ -67,12 +67,12 @@ func (a *Agent) recordParked(ctx context.Context, r Release, reported Reported, 
 // away, if it has told that something was to come.
 func (d Destroy) commented(p Preview) bool { return !d.Nothing || p.Comment != 0 }
 
-// madeRoom has left, which is what remains of r, tell that its preview made room for
+// madeRoom has r, which is what remains of was, tell that its preview made room for
 // another one, a check that was green too: what it says is no longer so, and the next one
 // comes by itself. Nobody waits for the other ways any more.
-func (left *Release) madeRoom(r Release) {
-	left.Status.Message = roomTitle
-	if shown := r.Status.Shown(WayCheck); shown.Phase == Succeeded {
-		left.Status.report(shown)
+func (r *Release) madeRoom(was Release) {
+	r.Status.Message = roomTitle
+	if shown := was.Status.Shown(WayCheck); shown.Phase == Succeeded {
+		r.Status.report(shown)
 	}
 }
