@@ -37,9 +37,10 @@ func private4() []string {
 }
 
 // private6 are the IPv6 ranges that are not the internet, among them the metadata
-// services fd00:ec2::254 and fd00:ec2::23, and IPv4's by way of NAT64.
+// services fd00:ec2::254 and fd00:ec2::23, and those of IPv4 by way of NAT64. IPv4 in
+// IPv6 (::ffff:0:0/96) is never sent, and the API server takes no such range.
 func private6() []string {
-	ranges := []string{"::/96", "::ffff:0:0/96", "64:ff9b:1::/48", "fc00::/7", "fe80::/10", "fec0::/10", "ff00::/8"}
+	ranges := []string{"::/96", "64:ff9b:1::/48", "fc00::/7", "fe80::/10", "fec0::/10", "ff00::/8"}
 	for _, text := range private4() {
 		prefix := netip.MustParsePrefix(text)
 		address, four := netip.MustParseAddr(nat64).As16(), prefix.Addr().As4()
