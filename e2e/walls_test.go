@@ -84,7 +84,7 @@ func TestWallsOfPreviews(t *testing.T) {
 		got[row.space] = w.try(t, w.prefix+row.space, targets)
 		for name := range targets {
 			if want := slices.Contains(row.reached, name); got[row.space][name] != want {
-				t.Errorf("%s, %+v: %s: reached %t, want %t", row.space, row.policy, name, got[row.space][name], want)
+				t.Errorf("%s: %s: reached %t, want %t", row.space, name, got[row.space][name], want)
 			}
 		}
 	}
@@ -214,7 +214,7 @@ func (w *walls) try(t *testing.T, namespace string, targets map[string]string) m
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer stream.Close()
+	defer stream.Close() //nolint:errcheck // because it is only read from
 	log, err := io.ReadAll(io.LimitReader(stream, 1<<16))
 	if err != nil {
 		t.Fatal(err)

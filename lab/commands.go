@@ -111,7 +111,7 @@ func (c *envCommand) Run(m *machine) error {
 }
 
 type buildCommand struct {
-	Parts []string `arg:"" optional:"" help:"sandbox, k8sbox, kwok, builder, act; all by default."`
+	Parts []string `arg:"" optional:"" help:"sandbox, k8sbox, kwok, kuberouter, builder, act; all by default."`
 }
 
 // Run builds parts.
