@@ -94,6 +94,10 @@ zero-downtime: bin/lab ## 20 releases under constant load on real containers: co
 faults: bin/lab ## every cause of a failed deploy on real containers: its check, in time (ONLY=crash for some; needs root)
 	@ONLY="$(ONLY)" RECORD="$(abspath $(RECORD))" hack/faults
 
+.PHONY: walls
+walls: bin/lab ## what a preview reaches, and what it does not, with NetworkPolicies in force on real containers (needs root)
+	hack/walls
+
 .PHONY: chaos
 chaos: bin/lab ## breaks everything around the agent N times (200), at the worst moments: nothing may be lost, doubled or untrue (SEED=)
 	hack/chaos chaos

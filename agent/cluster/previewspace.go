@@ -16,40 +16,41 @@ import (
 	"github.com/inhaul/inhaul/spec"
 )
 
-// previewOf is the preview that the namespace of r belongs to, and its quota; false
-// if r's environment is a declared one. A preview without a record has no UID.
-func (c *Client) previewOf(r agent.Release) (agent.Preview, agent.Quota, bool) {
+// previewOf is the preview that the namespace of r belongs to, and what is allowed of
+// it; false if r's environment is a declared one. A preview without a record has no UID.
+func (c *Client) previewOf(r agent.Release) (agent.Preview, agent.PreviewPolicy, bool) {
 	if _, is := spec.PreviewNumber(r.Line.Environment); !is {
-		return agent.Preview{}, agent.Quota{}, false
+		return agent.Preview{}, agent.PreviewPolicy{}, false
 	}
 	p, _ := c.Preview(r.Line)
-	quota := agent.Quota{}
+	policy := agent.PreviewPolicy{}
 	for _, app := range c.Apps() {
 		if app.Name != r.Line.App {
 			continue
 		}
 		if app.Declares(r.Line.Environment) {
-			return agent.Preview{}, quota, false
+			return agent.Preview{}, policy, false
 		}
 		if app.PreviewPolicy != nil {
-			quota = app.PreviewPolicy.Of(p).Quota
+			policy = app.PreviewPolicy.Of(p)
 		}
 	}
-	return p, quota, true
+	return p, policy, true
 }
 
 // ensurePreview makes the namespace of r, which is that of p, and puts up its guard
-// rails, once per process and quota unless the policy among them is missing. It never
-// takes a namespace that was not made for p.
-func (c *Client) ensurePreview(ctx context.Context, r agent.Release, p agent.Preview, quota agent.Quota) error {
+// rails, once per process and what the platform owner says of them unless the policy
+// among them is missing. It returns before anything else is in the namespace, so no
+// pod runs without them. It never takes a namespace that was not made for p.
+func (c *Client) ensurePreview(ctx context.Context, r agent.Release, p agent.Preview, policy agent.PreviewPolicy) error {
 	if p.Phase != agent.PreviewActive { // since the release was admitted: it is looked at again
 		return fmt.Errorf("making namespace %s: the preview is being taken away: %w", r.Namespace, agent.ErrConflict)
 	}
-	rails, err := render.RailsOf(r, p.UID, quota)
+	rails, err := render.RailsOf(r, p.UID, policy)
 	if err != nil {
 		return c.notMade(r, err.Error())
 	}
-	known := fmt.Sprintf("%s %+v", p.UID, quota)
+	known := fmt.Sprintf("%s %+v %t %q", p.UID, policy.Quota, policy.EgressOpen, policy.EgressAllow)
 	c.mu.Lock()
 	ensured := c.ensured[r.Namespace] == known
 	c.mu.Unlock()
@@ -75,7 +76,7 @@ func (c *Client) ensurePreview(ctx context.Context, r agent.Release, p agent.Pre
 			return err
 		},
 		"NetworkPolicy": func(ctx context.Context, options metav1.PatchOptions) error {
-			body, err := applied(rails.Deny)
+			body, err := applied(rails.Walls)
 			if err == nil {
 				_, err = c.clients.networking.NetworkPolicies(r.Namespace).Patch(ctx, render.PreviewRails, types.ApplyPatchType, body, options)
 			}

@@ -37,7 +37,7 @@ const (
 type Rails struct {
 	Quota  *corev1.ResourceQuota
 	Limits *corev1.LimitRange
-	Deny   *networkingv1.NetworkPolicy
+	Walls  *networkingv1.NetworkPolicy
 }
 
 // PreviewLabels are the labels of the namespace of r, which is of the preview with
@@ -52,11 +52,14 @@ func PreviewLabels(r agent.Release, uid string) map[string]string {
 }
 
 // RailsOf are the guard rails of the namespace of r, which is of the preview with
-// that UID. It fails when the quota cannot be read.
+// that UID, as its platform owner wants them. It fails when the quota or an allowed
+// range cannot be read.
 //
 // The NetworkPolicy lets nothing in to any pod; those of the app let in what it is
-// for. The LimitRange gives what says nothing of itself something that fits.
-func RailsOf(r agent.Release, uid string, q agent.Quota) (Rails, error) {
+// for. It lets nothing out to private addresses, and is the only one about what goes
+// out. The LimitRange gives what says nothing of itself something that fits.
+func RailsOf(r agent.Release, uid string, policy agent.PreviewPolicy) (Rails, error) {
+	q := policy.Quota
 	cpu, err := resource.ParseQuantity(q.CPU)
 	if err != nil {
 		return Rails{}, fmt.Errorf("quota of previews: cpu is %q: %w", q.CPU, err)
@@ -64,6 +67,13 @@ func RailsOf(r agent.Release, uid string, q agent.Quota) (Rails, error) {
 	memory, err := resource.ParseQuantity(q.Memory)
 	if err != nil {
 		return Rails{}, fmt.Errorf("quota of previews: memory is %q: %w", q.Memory, err)
+	}
+	walls := networkingv1.NetworkPolicySpec{PolicyTypes: []networkingv1.PolicyType{networkingv1.PolicyTypeIngress}}
+	if !policy.EgressOpen {
+		walls.PolicyTypes = append(walls.PolicyTypes, networkingv1.PolicyTypeEgress)
+		if walls.Egress, err = egress(policy); err != nil {
+			return Rails{}, err
+		}
 	}
 	meta := metav1.ObjectMeta{Name: PreviewRails, Namespace: r.Namespace, Labels: map[string]string{LabelManagedBy: Manager, LabelPreview: uid}}
 	return Rails{
@@ -84,9 +94,8 @@ func RailsOf(r agent.Release, uid string, q agent.Quota) (Rails, error) {
 				Default:        corev1.ResourceList{corev1.ResourceMemory: resource.MustParse(defaultPreviewMemory)},
 			}}},
 		},
-		Deny: &networkingv1.NetworkPolicy{
-			TypeMeta: metav1.TypeMeta{APIVersion: "networking.k8s.io/v1", Kind: "NetworkPolicy"}, ObjectMeta: meta,
-			Spec: networkingv1.NetworkPolicySpec{PolicyTypes: []networkingv1.PolicyType{networkingv1.PolicyTypeIngress}},
+		Walls: &networkingv1.NetworkPolicy{
+			TypeMeta: metav1.TypeMeta{APIVersion: "networking.k8s.io/v1", Kind: "NetworkPolicy"}, ObjectMeta: meta, Spec: walls,
 		},
 	}, nil
 }
