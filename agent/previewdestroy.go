@@ -48,6 +48,7 @@ func (a *Agent) openPreview(ctx context.Context, r Release) error {
 			return fmt.Errorf("%w: it is being destroyed", ErrConflict)
 		case PreviewDestroyed, "":
 			p.Phase, p.CreatedAt, p.DestroyedAt, p.Message = PreviewActive, a.now(), time.Time{}, ""
+			p.AsleepAt, p.Turning, p.ActiveAt = time.Time{}, false, time.Time{}
 			p.Repository, p.RepositoryID, p.Namespace = r.Source.Repository, r.Source.RepositoryID, r.Namespace
 		case PreviewActive:
 		}

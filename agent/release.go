@@ -64,6 +64,7 @@ type Release struct {
 	Evidence intent.Evidence
 
 	Removed bool // its own record went with the namespace of its preview, which has this
+	Asleep  bool // its preview is scaled to zero: of the preview's record, for whoever asked for it
 
 	Status  Status
 	Version string // opaque; for optimistic concurrency

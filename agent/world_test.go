@@ -53,6 +53,7 @@ type world struct {
 	accepted map[Object]string // images that were reported
 	reverted []Object
 	rival    string                      // puts this image in the place of what is put back
+	onDrift  func(Release)               // at each look
 	onLook   func(context.Context) error // at the end of a look that found something
 	// What a test has the world do instead; nil: nothing special.
 	onApply func(context.Context, Release) error // before anything is written

@@ -32,6 +32,10 @@ func (s service) deployment() (*appsv1.Deployment, error) {
 		replicas = s.Scale.Min
 		meta.Annotations[AnnotationScale] = strconv.Itoa(s.Scale.Min) + "-" + strconv.Itoa(s.Scale.Max)
 	}
+	if s.release.Asleep { // which switches a HorizontalPodAutoscaler off, and has nothing kept of what it has done
+		replicas = 0
+		delete(meta.Annotations, AnnotationScale)
+	}
 	return &appsv1.Deployment{
 		ObjectMeta: meta,
 		Spec: appsv1.DeploymentSpec{
