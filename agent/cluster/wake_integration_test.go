@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -108,8 +109,10 @@ func TestWhoMayWakeMayDoNothingElse(t *testing.T) {
 		}
 		return request.Do(t.Context()).Error()
 	}
+	tries := 0 // the policy may have been made a moment ago
 	eventually(t, "the policy is in force", func() bool {
-		err := patch(types.MergePatchType, `{"status":{"message":"mine"}}`)
+		tries++
+		err := patch(types.MergePatchType, fmt.Sprintf(`{"status":{"message":"mine %d"}}`, tries))
 		return err != nil && strings.Contains(err.Error(), "the annotation inhaul.dev/wake")
 	})
 	for name, body := range map[string]string{
@@ -130,8 +133,8 @@ func TestWhoMayWakeMayDoNothingElse(t *testing.T) {
 	annotated := func(uid string) string {
 		return `{"apiVersion":"inhaul.dev/v1alpha1","kind":"Preview","metadata":{"name":"` + previewName(p.Line) + `","namespace":"` + f.namespace + `","uid":"` + uid + `","annotations":{"inhaul.dev/wake":"` + at + `"}}}`
 	}
-	if err := patch(types.ApplyPatchType, annotated("another")); !apierrors.IsConflict(err) {
-		t.Errorf("got %v, want a conflict: it is another preview", err)
+	if err := patch(types.ApplyPatchType, annotated("another")); !apierrors.IsInvalid(err) {
+		t.Errorf("got %v, want it refused: it is another preview", err)
 	}
 	if err := patch(types.ApplyPatchType, annotated(p.UID)); err != nil {
 		t.Fatal(err)
