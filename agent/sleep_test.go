@@ -197,14 +197,16 @@ func TestSleepStory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		var states []string
-		story := w
-		sleepStory(t, story)
+		sleepStory(t, w)
 		checkSleepStory(t, w, nil)
 		for _, r := range w.releases {
 			states = append(states, string(r.Status.Phase))
 		}
 		if got := fmt.Sprint(states); got != "[Succeeded Succeeded]" {
 			t.Errorf("got releases %s, want two that succeeded: sleep makes none", got)
+		}
+		if got := fmt.Sprint(w.applied); got != "[1 1 1 1 2]" {
+			t.Errorf("got applied %s, want release 1 awake, asleep, awake, asleep, and 2 once: a push wakes by itself", got)
 		}
 	})
 }

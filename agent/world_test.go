@@ -188,7 +188,7 @@ func (w *world) UpdateRelease(ctx context.Context, r Release) (Release, error) {
 // write needs the lock.
 func (w *world) write(r *Release) error {
 	w.version++
-	r.Version = strconv.Itoa(w.version)
+	r.Version, r.Asleep = strconv.Itoa(w.version), false // which is of the preview's record
 	w.releases = append(w.releases, *r)
 	slices.SortFunc(w.releases, func(x, y Release) int { return x.Number - y.Number })
 	w.changed <- r.Line

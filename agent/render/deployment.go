@@ -39,7 +39,7 @@ func (s service) deployment() (*appsv1.Deployment, error) {
 	return &appsv1.Deployment{
 		ObjectMeta: meta,
 		Spec: appsv1.DeploymentSpec{
-			Replicas:                new(int32(replicas)), //nolint:gosec // because spec and the Release's schema bound it
+			Replicas:                new(int32(replicas)),
 			RevisionHistoryLimit:    new(int32(revisionHistory)),
 			ProgressDeadlineSeconds: new(int32(progressDeadlineSeconds)),
 			Selector:                &metav1.LabelSelector{MatchLabels: s.selector()},
