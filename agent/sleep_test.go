@@ -117,7 +117,7 @@ func TestPreviewSleepsAndIsWoken(t *testing.T) {
 				if n := w.calls - before; n > 6*60+10 { // looks at the registry
 					t.Errorf("got %d calls within an hour of sleep, want those to the registry alone", n)
 				}
-				w.runUntil(w.now().Add(time.Minute), func() { wake(w) })
+				w.runUntil(w.now().Add(time.Minute), func() { time.Sleep(15 * time.Second); wake(w) })
 				if p := w.pr7(); !p.AsleepAt.IsZero() || p.Turning || p.ActiveAt.IsZero() || !strings.Contains(w.comments(), "✅ Live") {
 					t.Errorf("got asleep at %s, turning %t, active at %s, and %s; want it awake, and said so", p.AsleepAt, p.Turning, p.ActiveAt, w.comments())
 				}
