@@ -94,7 +94,7 @@ type Agent struct {
 	watched  map[Line]bool        // lines whose turn is at their drift
 	razed    map[Line]bool        // lines whose turn is at taking their preview away
 	alarms   map[Line]*time.Timer // when to look at a line's drift again
-	policies map[Line]DriftPolicy // as of the last look at the Apps
+	policies map[Line]lineWord    // as of the last look at the Apps
 }
 
 // New is an agent over the given ports.
@@ -115,7 +115,7 @@ func New(ports Ports, config Config) *Agent {
 	return &Agent{
 		Ports: ports, config: config, log: config.Logger, ways: ports.Ways(), slots: slots, greens: map[target]string{}, heads: map[head]bool{}, doubted: map[head]time.Time{},
 		seen: map[string]time.Time{}, spurned: map[string]bool{}, unheard: map[string]refused{}, numbers: map[string]int64{}, failing: map[Line]failure{},
-		watched: map[Line]bool{}, razed: map[Line]bool{}, alarms: map[Line]*time.Timer{}, due: make(chan Line), memory: newSweepMemory(), policies: map[Line]DriftPolicy{},
+		watched: map[Line]bool{}, razed: map[Line]bool{}, alarms: map[Line]*time.Timer{}, due: make(chan Line), memory: newSweepMemory(), policies: map[Line]lineWord{},
 	}
 }
 

@@ -113,7 +113,9 @@ type Preview struct {
 
 	Fork       bool      // it runs code that comes from a fork; see PreviewPolicy.Of
 	AsleepAt   time.Time // zero: it is awake
+	Turning    bool      // the cluster has yet to be brought in step with AsleepAt
 	ActiveAt   time.Time // when it was last known to be used
+	WakeAsked  time.Time // when somebody asked in the cluster to have it awake; theirs to write
 	Labels     []string  // of the pull request, those that mean something here, as last seen
 	LookedAt   time.Time // when GitHub last told whether the pull request is open
 	SeededAt   time.Time // zero until its seed command has ended well

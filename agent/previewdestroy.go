@@ -51,6 +51,7 @@ func (a *Agent) openPreview(ctx context.Context, r Release) error {
 		case PreviewDestroyed, PreviewWaiting, "":
 			p.Phase, p.CreatedAt, p.DestroyedAt, p.Message = PreviewActive, a.now(), time.Time{}, ""
 			p.SeededAt, p.TornDownAt = time.Time{}, time.Time{} // it is made anew
+			p.AsleepAt, p.Turning, p.ActiveAt = time.Time{}, false, time.Time{}
 			p.Repository, p.RepositoryID, p.Namespace = r.Source.Repository, r.Source.RepositoryID, r.Namespace
 		case PreviewActive:
 		}

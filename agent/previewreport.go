@@ -91,10 +91,15 @@ func (a *Agent) wakePreviewReports(p Preview) {
 // reportable are the releases of a line that their own records tell of. Those of a
 // preview that is being destroyed are told of by the preview.
 func (a *Agent) reportable(line Line) []Release {
-	if p, found := a.Records.Preview(line); found && p.Phase == PreviewDestroying {
+	p, found := a.Records.Preview(line)
+	if found && p.Phase == PreviewDestroying {
 		return nil
 	}
-	return a.Reader.Releases(line)
+	releases := a.Reader.Releases(line)
+	if n := len(releases); n > 0 && found {
+		releases[n-1].Asleep = p.knownAsleep() && releases[n-1].Status.Phase == Succeeded
+	}
+	return releases
 }
 
 // previewQueues is what the target is to be told of the end of p.

@@ -67,6 +67,7 @@ type Release struct {
 
 	Parked  bool // it has no record of its own yet: its preview waits for room, and has this
 	Removed bool // its own record went with the namespace of its preview, which has this
+	Asleep  bool // its preview is scaled to zero: of the preview's record, for whoever asked for it
 
 	Status  Status
 	Version string // opaque; for optimistic concurrency

@@ -35,7 +35,10 @@ func (a *Agent) reconcile(ctx context.Context, line Line) error {
 			}
 		}
 		if newest.Status.Phase.Terminal() {
-			return errors.Join(a.tidy(ctx, line), a.watchOver(ctx, line))
+			return errors.Join(a.tidy(ctx, line), a.rest(ctx, line), a.watchOver(ctx, line))
+		}
+		if err := a.rouse(ctx, line); err != nil {
+			return err
 		}
 		if err := a.step(ctx, newest, releases); err != nil {
 			return err

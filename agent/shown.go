@@ -35,6 +35,10 @@ func (w Way) waited() bool { return w == WayCheck || w == WayStatus || w == WayR
 // ordinary; no release has it as its phase.
 const waitingPhase = "Waiting"
 
+// asleepPhase is what a comment shows of what was put to sleep; no release has it as
+// its phase.
+const asleepPhase = "Asleep"
+
 // phase is the phase of r as far as the way tells phases apart: what is written in
 // GitHub's lists is written as seldom as it may.
 func (r Release) phase(way Way) Phase {
@@ -46,6 +50,8 @@ func (r Release) phase(way Way) Phase {
 		shown = RollingOut
 	}
 	switch {
+	case way == WayComment && r.Asleep:
+		return asleepPhase
 	case r.Parked || way.waited() && r.waits():
 		return waitingPhase
 	case way.waited():

@@ -56,6 +56,7 @@ type world struct {
 	accepted map[Object]string // images that were reported
 	reverted []Object
 	rival    string                      // puts this image in the place of what is put back
+	onDrift  func(Release)               // at each look
 	onLook   func(context.Context) error // at the end of a look that found something
 	// What a test has the world do instead; nil: nothing special.
 	onApply func(context.Context, Release) error // before anything is written
@@ -192,7 +193,7 @@ func (w *world) UpdateRelease(ctx context.Context, r Release) (Release, error) {
 // write needs the lock.
 func (w *world) write(r *Release) error {
 	w.version++
-	r.Version = strconv.Itoa(w.version)
+	r.Version, r.Asleep = strconv.Itoa(w.version), false // which is of the preview's record
 	w.releases = append(w.releases, *r)
 	slices.SortFunc(w.releases, func(x, y Release) int { return x.Number - y.Number })
 	w.changed <- r.Line

@@ -58,7 +58,7 @@ func domainPreview(o *v1alpha1.Preview) agent.Preview {
 		Line: line, UID: string(o.UID), Repository: s.Repository, RepositoryID: s.RepositoryID, Namespace: s.Namespace,
 		Phase: agent.PreviewPhase(s.Phase), Message: s.Message, Comment: s.Comment,
 		CreatedAt: plainTime(s.CreatedAt), LastPushAt: plainTime(s.LastPushAt), DestroyedAt: plainTime(s.DestroyedAt),
-		Fork: s.Fork, AsleepAt: plainTime(s.AsleepAt), ActiveAt: plainTime(s.ActiveAt), Labels: s.Labels, LookedAt: plainTime(s.LookedAt),
+		Fork: s.Fork, AsleepAt: plainTime(s.AsleepAt), Turning: s.Turning, WakeAsked: wakeAsked(o), ActiveAt: plainTime(s.ActiveAt), Labels: s.Labels, LookedAt: plainTime(s.LookedAt),
 		SeededAt: plainTime(s.SeededAt), TornDownAt: plainTime(s.TornDownAt), Waiting: domainWaiting(line, s.Namespace, s.Waiting),
 		Marks: domainMarks(s.Marks),
 		Decided: each(s.Decided, func(d v1alpha1.Decided) agent.Decided {
@@ -84,6 +84,16 @@ func domainPreview(o *v1alpha1.Preview) agent.Preview {
 	}
 }
 
+// wakeAsked is when somebody has last asked for the preview that o records to be
+// awake; zero for never, and for what is no time.
+func wakeAsked(o *v1alpha1.Preview) time.Time {
+	at, err := time.Parse(time.RFC3339, o.Annotations[v1alpha1.AnnotationWake])
+	if err != nil {
+		return time.Time{}
+	}
+	return at.UTC()
+}
+
 // previewObject is p as a custom resource of namespace, within the bounds of the
 // schema.
 func previewObject(p agent.Preview, namespace string) *v1alpha1.Preview {
@@ -101,7 +111,7 @@ func previewObject(p agent.Preview, namespace string) *v1alpha1.Preview {
 			Phase: string(p.Phase), Message: cut(redact(p.Message), v1alpha1.MaxMessage), Namespace: p.Namespace,
 			Repository: p.Repository, RepositoryID: p.RepositoryID, Comment: p.Comment,
 			CreatedAt: micro(p.CreatedAt), LastPushAt: micro(p.LastPushAt), DestroyedAt: micro(p.DestroyedAt), Marks: marks,
-			Fork: p.Fork, AsleepAt: micro(p.AsleepAt), ActiveAt: micro(p.ActiveAt), Labels: p.Labels, LookedAt: micro(p.LookedAt),
+			Fork: p.Fork, AsleepAt: micro(p.AsleepAt), Turning: p.Turning, ActiveAt: micro(p.ActiveAt), Labels: p.Labels, LookedAt: micro(p.LookedAt),
 			SeededAt: micro(p.SeededAt), TornDownAt: micro(p.TornDownAt), Waiting: waitingResource(p.Waiting),
 			Decided: each(p.Decided[max(0, len(p.Decided)-v1alpha1.MaxDecided):], func(d agent.Decided) v1alpha1.Decided {
 				return v1alpha1.Decided{Intent: d.Intent, IssuedAt: micro(d.IssuedAt)}

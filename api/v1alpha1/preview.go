@@ -9,16 +9,21 @@ const (
 	MaxRemains  = 200
 )
 
+// AnnotationWake is how somebody asks for a preview to be awake: on its Preview, the
+// time of the asking in RFC 3339. See deploy/preview-wake.yaml for who may.
+const AnnotationWake = "inhaul.dev/wake"
+
 // Preview is the record of the environment of one pull request of an app. It is named
 // APP-pr-NUMBER and lives in the agent's namespace, so that it outlives the preview's
-// own. The agent alone writes it, spec and status in one; nobody asks for anything
-// with it.
+// own. The agent alone writes it, spec and status in one; others ask by it for the
+// preview to be awake, with an annotation, and for nothing else.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:resource:path=previews,singular=preview,categories=inhaul
 // +kubebuilder:printcolumn:name="App",type=string,JSONPath=`.spec.app`
 // +kubebuilder:printcolumn:name="Pull request",type=integer,JSONPath=`.spec.pullRequest`
 // +kubebuilder:printcolumn:name="Phase",type=string,JSONPath=`.status.phase`
+// +kubebuilder:printcolumn:name="Asleep",type=date,JSONPath=`.status.asleepAt`
 // +kubebuilder:printcolumn:name="Namespace",type=string,JSONPath=`.status.namespace`
 // +kubebuilder:printcolumn:name="Created",type=date,JSONPath=`.status.createdAt`
 // +kubebuilder:printcolumn:name="Last push",type=date,JSONPath=`.status.lastPushAt`
@@ -94,8 +99,11 @@ type PreviewStatus struct {
 	// asleepAt is when it was scaled to zero. Absent: it is awake.
 	// +optional
 	AsleepAt *metav1.MicroTime `json:"asleepAt,omitempty"`
-	// activeAt is when it was last known to be used: the newest of its pushes, its
-	// awakenings and, where the cluster tells, its requests.
+	// turning is true while its objects are being brought in step with asleepAt.
+	// +optional
+	Turning bool `json:"turning,omitempty"`
+	// activeAt is when it was woken last. It sleeps after the last of that, of its
+	// pushes, of its deploys, and of what the annotation inhaul.dev/wake says.
 	// +optional
 	ActiveAt *metav1.MicroTime `json:"activeAt,omitempty"`
 	// labels are those of the pull request that mean something here, as last seen.
