@@ -17,8 +17,8 @@ import (
 )
 
 const (
-	previewSettle = 4 * time.Minute // the longest pause between two tries of the agent is a minute
-	killEvery     = 4 * time.Second // at most
+	previewSettle = 30 * time.Second // the longest pause between two tries of the agent is a minute
+	killEvery     = 4 * time.Second  // at most
 )
 
 // previewRow is how a mode went.

@@ -42,6 +42,7 @@ type pullEvent struct {
 
 	head, merge string // commits
 	at          time.Time
+	change      func(*spec.App) // of what it deploys; nil: nothing
 }
 
 // newPreviewTeam makes an app whose previews have those settings beside the usual ones.
@@ -149,6 +150,9 @@ func (pt *previewTeam) deliver(ctx context.Context, e pullEvent) (string, error)
 	image := ""
 	if e.asks == asksDeploy {
 		predicate.Kind, predicate.Spec = intent.Deploy, pt.content(e.run)
+		if e.change != nil {
+			e.change(predicate.Spec)
+		}
 		image = fmt.Sprintf("%s@sha256:%064x", pt.images(), e.run)
 	}
 	envelope, digest, err := intent.Sign(ctx, intent.New(image, predicate), pt.signer)
