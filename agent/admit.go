@@ -23,6 +23,7 @@ func history(app App, line Line, releases []Release) History {
 	}
 	if p, found := app.preview(line.Environment); found {
 		h.Closed = p.Phase == PreviewDestroying || p.Phase == PreviewDestroyed
+		h.ClosedAt = p.closedAt()
 		h.Decided = map[string]bool{}
 		for _, d := range p.Decided {
 			h.Decided[d.Intent] = true

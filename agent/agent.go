@@ -39,6 +39,9 @@ type Ports struct {
 	Previews   Previews
 	Records    PreviewReader
 	Namespaces Namespaces
+	OpenPulls  OpenPullRequests // nil: previews end by events and time alone
+	Spaces     Spaces           // nil: a namespace without a record stays
+	Rails      Rails            // nil: guard rails are put up with a deploy alone
 
 	// The ways out. Without any of them verdicts are logged and kept in the cluster
 	// only.
@@ -49,16 +52,18 @@ type Ports struct {
 	Comments     Comments
 	PullRequests PullRequests // nil: what is of a pull request is reported on the commit that was deployed
 
-	Meter Meter // nil: nobody counts
-	Pulse Pulse // nil: nobody watches
+	Meter  Meter  // nil: nobody counts
+	Pulse  Pulse  // nil: nobody watches
+	Sweeps Sweeps // nil: nobody counts
 }
 
 // Config is what the agent is told at its start.
 type Config struct {
-	PollInterval time.Duration // between two looks at a registry; 0: by the number of apps, see pollInterval
-	ServerURL    string        // GitHub's web address, for links; empty: DefaultServerURL
-	Now          func() time.Time
-	Logger       *slog.Logger
+	PollInterval  time.Duration // between two looks at a registry; 0: by the number of apps, see pollInterval
+	SweepInterval time.Duration // between two looks at previews; 0: DefaultSweepInterval
+	ServerURL     string        // GitHub's web address, for links; empty: DefaultServerURL
+	Now           func() time.Time
+	Logger        *slog.Logger
 }
 
 // Agent is the loop. Make it with New and run it once.
@@ -68,10 +73,12 @@ type Agent struct {
 	log      *slog.Logger
 	lines    *turns[Line]
 	requests *turns[Line]
+	sweeps   *turns[swept]
 	reports  *turns[target]
 	ways     []Way
 	slots    map[Way]chan struct{} // one for each report that is under way
 	due      chan Line             // lines whose alarm has gone off
+	memory   *sweepMemory
 
 	mu       sync.Mutex
 	seen     map[string]time.Time // tags that wait for a key, by when they were first seen
@@ -106,7 +113,7 @@ func New(ports Ports, config Config) *Agent {
 	return &Agent{
 		Ports: ports, config: config, log: config.Logger, ways: ports.Ways(), slots: slots, greens: map[target]string{}, heads: map[head]bool{}, doubted: map[head]time.Time{},
 		seen: map[string]time.Time{}, spurned: map[string]bool{}, unheard: map[string]refused{}, numbers: map[string]int64{}, failing: map[Line]failure{},
-		watched: map[Line]bool{}, razed: map[Line]bool{}, alarms: map[Line]*time.Timer{}, due: make(chan Line), policies: map[Line]DriftPolicy{},
+		watched: map[Line]bool{}, razed: map[Line]bool{}, alarms: map[Line]*time.Timer{}, due: make(chan Line), memory: newSweepMemory(), policies: map[Line]DriftPolicy{},
 	}
 }
 
@@ -122,15 +129,20 @@ func (a *Agent) Run(ctx context.Context) error {
 	a.requests = newTurns(ctx, a.takeRequests, func(l Line, err error, wait time.Duration) {
 		a.log.Error("looking at rollbacks again after an error", "environment", l.Environment, "name", l.App, "error", err, "duration", wait)
 	})
+	a.sweeps = newTurns(ctx, a.sweep, func(s swept, err error, wait time.Duration) {
+		a.log.Warn("looking at previews again after an error", "name", s.app, "repository", s.repository, "error", err, "duration", wait)
+	})
 	watched := newTurns(ctx, a.poll, func(app string, err error, wait time.Duration) {
 		a.log.Error("polling again after an error", "name", app, "error", err, "duration", wait)
 	})
 	defer func() {
 		watched.wait()
+		a.sweeps.wait()
 		a.requests.wait()
 		a.lines.wait()
 		a.reports.wait()
 	}()
+	sweep := time.After(0)
 	for {
 		a.Pulse.Beat()
 		apps := a.Apps.Apps()
@@ -153,6 +165,9 @@ func (a *Agent) Run(ctx context.Context) error {
 				a.requests.wake(line, false)
 				a.lines.wake(line, a.overtaken(line))
 				a.wakeReports(line)
+			case <-sweep:
+				a.sweepAll()
+				sweep = time.After(a.sweepInterval())
 			case line := <-a.due:
 				a.lines.wake(line, false)
 			case <-tick:

@@ -122,6 +122,8 @@ type Previews interface {
 type PreviewReader interface {
 	// Preview returns the record of line; false if there is none.
 	Preview(line Line) (Preview, bool)
+	// Previews returns every record.
+	Previews() []Preview
 }
 
 // Namespaces are where previews are. CreateRelease makes them.
@@ -222,6 +224,13 @@ type Pulse interface {
 	Beat()
 	// Polled is told how a look at an app's registry ended.
 	Polled(app string, err error)
+}
+
+// Sweeps counts what nobody owns. It is called concurrently.
+type Sweeps interface {
+	// Swept is told of every look at the namespaces of previews: how many have been there
+	// for long without a record.
+	Swept(orphans int)
 }
 
 // Rejected is the API server's refusal of an object.

@@ -342,3 +342,4 @@ func (p PreviewPolicy) check(app App) error {
 type noPreviews struct{}
 
 func (noPreviews) Preview(Line) (Preview, bool) { return Preview{}, false }
+func (noPreviews) Previews() []Preview          { return nil }

@@ -116,18 +116,11 @@ func (p *Preview) destroy(d Destroy, v intent.Verified, releases []Release) erro
 		p.Repository, p.RepositoryID = d.Source.Repository, d.Source.RepositoryID
 		d.Nothing, d.DoneAt = true, d.At
 	}
-	for _, r := range releases {
-		p.Marks = p.Marks.advance(r.Source, r.IssuedAt, r.Number, false, "")
-		p.settle(d.At, Decided{Intent: r.Intent, IssuedAt: r.IssuedAt})
-	}
+	p.passOn(d, releases)
 	p.Marks = p.Marks.Advance(v, p.Marks.LastNumber, OutcomeAdmit, "")
 	p.Marks.Current, p.Marks.LastRollbackAt, p.Marks.LastRollbackBy = 0, time.Time{}, ""
 	p.settle(d.At, Decided{Intent: d.Intent, IssuedAt: d.IssuedAt})
-	p.Destroys = append(slices.Clone(p.Destroys), d)
-	for len(p.Destroys) > maxDestroys {
-		i := max(0, slices.IndexFunc(p.Destroys, func(old Destroy) bool { return !old.DoneAt.IsZero() && len(old.Reported) > 0 }))
-		p.Destroys = slices.Delete(p.Destroys, i, i+1)
-	}
+	p.add(d)
 	return nil
 }
 
@@ -173,6 +166,9 @@ func (p Preview) destroyingSince() time.Time {
 			since = earlier(since, d.At)
 		}
 	}
+	if since.IsZero() { // it is taken up again: a namespace came after the end
+		return p.DestroyedAt
+	}
 	return since
 }
 
@@ -196,7 +192,7 @@ func (a *Agent) cancelAll(ctx context.Context, p Preview) (Preview, error) {
 	comment := p.Comment
 	for _, r := range releases {
 		comment = max(comment, r.Status.Shown(WayComment).ID)
-		left := r.remains(now)
+		left := r.remains(now, p.why())
 		told := slices.ContainsFunc(p.Remains, func(old Release) bool { return old.Intent == r.Intent })
 		if !told && slices.ContainsFunc(a.ways, left.unreported) {
 			remains = append(remains, left)
@@ -218,7 +214,7 @@ func (a *Agent) cancelAll(ctx context.Context, p Preview) (Preview, error) {
 			continue
 		}
 		err := a.move(ctx, r, func(s *Status) {
-			s.Phase, s.Message, s.Cause = Superseded, removedTitle(r), nil
+			s.Phase, s.Message, s.Cause = Superseded, removedTitle(r, p.why()), nil
 			s.Reach(StepVerdict, now)
 		})
 		if err != nil {
@@ -229,8 +225,8 @@ func (a *Agent) cancelAll(ctx context.Context, p Preview) (Preview, error) {
 }
 
 // remains is what is told of r once it is gone: it is superseded by the end of its
-// preview. A verdict that was told before stays as it is.
-func (r Release) remains(now time.Time) Release {
+// preview, which has ended for that reason. A verdict that was told before stays as it is.
+func (r Release) remains(now time.Time, why string) Release {
 	left := Release{
 		Line: r.Line, Namespace: r.Namespace, Number: r.Number, Intent: r.Intent, Kind: r.Kind, Commit: r.Commit, Image: r.Image,
 		Rule: r.Rule, Source: r.Source, IssuedAt: r.IssuedAt, Evidence: intent.Evidence{Scheme: r.Evidence.Scheme}, Removed: true,
@@ -242,7 +238,7 @@ func (r Release) remains(now time.Time) Release {
 		}
 	}
 	left.Status.Reach(StepVerdict, now)
-	left.Status.Phase, left.Status.Message = Superseded, removedTitle(r)
+	left.Status.Phase, left.Status.Message = Superseded, removedTitle(r, why)
 	left.Status.Reported = slices.Clone(r.Status.Reported)
 	for _, shown := range r.Status.Reported {
 		if shown.Way.waited() && shown.Phase.Terminal() {

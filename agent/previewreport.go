@@ -43,7 +43,7 @@ func (d Destroy) shown(way Way) Reported { return Status{Reported: d.Reported}.S
 // unreported reports whether the way shows something else than d. Deployments end
 // with their releases; see Release.remains.
 func (d Destroy) unreported(p Preview, way Way) bool {
-	tells := way.waited() || way == WayComment && !d.Nothing
+	tells := way.waited() && !d.own() || way == WayComment && !d.Nothing
 	return tells && d.shown(way).Phase != d.phase(p)
 }
 
@@ -120,7 +120,7 @@ func (p Preview) environment() Environment {
 func (d Destroy) message(p Preview, way Way, v view) *message {
 	return &message{
 		way: way, line: p.Line, repository: d.Source.Repository, commit: d.Source.Commit, head: d.ReportedOn, intent: d.Intent,
-		since: d.IssuedAt, at: later(d.At, d.DoneAt), id: d.shown(way).ID, view: v, end: &end{p, d},
+		since: d.At, at: later(d.At, d.DoneAt), id: d.shown(way).ID, view: v, end: &end{p, d},
 	}
 }
 

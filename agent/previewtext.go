@@ -13,11 +13,11 @@ func closedMessage(why string) string {
 }
 
 // removedTitle is what is told of a release whose preview was taken away.
-func removedTitle(r Release) string {
+func removedTitle(r Release, why string) string {
 	if r.Status.Phase == Succeeded {
 		return "Was live, until its preview was removed"
 	}
-	return "Superseded: the pull request was closed or wants no preview"
+	return "Superseded: " + why
 }
 
 // title is the end of a preview in one line.
@@ -105,12 +105,14 @@ func (p Preview) standing(repository string, number int) (row Standing, told boo
 	if p.Repository != repository || n != number || !over || p.CreatedAt.IsZero() {
 		return Standing{}, false
 	}
-	row = Standing{Environment: p.Line.Environment, Phase: Succeeded, Destroyed: true, Note: "the pull request was closed or wants no preview"}
+	row = Standing{Environment: p.Line.Environment, Phase: Succeeded, Destroyed: true, Note: p.why()}
 	if p.Phase == PreviewDestroying {
 		row.Phase, row.Note = RollingOut, orElse(p.Message, row.Note)
 	}
 	if n := len(p.Destroys); n > 0 && p.Destroys[n-1].Kept {
-		row.State, row.Note = "⚪ Left alone", "the pull request was closed or wants no preview, but its namespace is not the agent's any more"
+		row.State, row.Note = "⚪ Left alone", p.why()+", but its namespace is not the agent's any more"
+	} else if n > 0 {
+		row.Next = p.Destroys[n-1].Reason.next()
 	}
 	return row, true
 }

@@ -18,6 +18,7 @@ type space struct {
 	ending bool
 	stuck  bool // a finalizer holds it
 	asked  int  // deletions that were asked for
+	madeAt time.Time
 }
 
 // keepPreview needs the lock.
@@ -80,7 +81,7 @@ func (w *world) settleIn(r Release) error {
 	there := w.spaces[r.Namespace]
 	switch {
 	case there == nil:
-		w.spaces[r.Namespace] = &space{owner: w.previews[i].UID}
+		w.spaces[r.Namespace] = &space{owner: w.previews[i].UID, madeAt: w.now()}
 	case there.owner != w.previews[i].UID:
 		return &Rejected{Object: Object{Kind: "Namespace", Name: r.Namespace}, Message: "there is one already, and Inhaul did not make it for this preview"}
 	case there.ending:

@@ -65,6 +65,7 @@ type world struct {
 
 	previews []Preview
 	spaces   map[string]*space // namespaces of previews, by name
+	sweeping *sweeping         // nil: nothing is swept
 
 	questions []Question
 	silent    bool                               // the API server does not tell whether a Job is there
@@ -362,6 +363,7 @@ func (w *world) runUntil(end time.Time, meanwhile func()) {
 	w.mu.Unlock()
 	ports := Ports{Registry: w, Keys: w, Apps: w, Releases: w, Reader: w, Planner: w, Cluster: w, Predeploys: w, Cleaner: w, Drifts: w, Witness: w, Requests: w, Requesters: w, Previews: w, Records: w, Namespaces: w}
 	w.connect(&ports)
+	w.connectSweep(&ports)
 	ports.Meter, ports.Pulse = w.meter, w.pulse
 	a := New(ports, Config{PollInterval: 10 * time.Second, Logger: slog.New(slog.DiscardHandler), Now: w.now})
 	if meanwhile != nil {

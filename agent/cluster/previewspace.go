@@ -42,8 +42,8 @@ func (c *Client) previewOf(r agent.Release) (agent.Preview, agent.Quota, bool) {
 // rails, once per process and quota unless the policy among them is missing. It never
 // takes a namespace that was not made for p.
 func (c *Client) ensurePreview(ctx context.Context, r agent.Release, p agent.Preview, quota agent.Quota) error {
-	if p.Phase != agent.PreviewActive {
-		return c.notMade(r, "the preview is being taken away")
+	if p.Phase != agent.PreviewActive { // since the release was admitted: it is looked at again
+		return fmt.Errorf("making namespace %s: the preview is being taken away: %w", r.Namespace, agent.ErrConflict)
 	}
 	rails, err := render.RailsOf(r, p.UID, quota)
 	if err != nil {

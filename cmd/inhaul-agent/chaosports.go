@@ -42,6 +42,15 @@ func (c *chaos) around(p agent.Ports) agent.Ports {
 	if p.PullRequests != nil {
 		p.PullRequests = dyingPullRequests{p.PullRequests, c}
 	}
+	if p.OpenPulls != nil {
+		p.OpenPulls = dyingOpenPulls{p.OpenPulls, c}
+	}
+	if p.Spaces != nil {
+		p.Spaces = dyingSpaces{p.Spaces, c}
+	}
+	if p.Rails != nil {
+		p.Rails = dyingRails{p.Rails, c}
+	}
 	return p
 }
 
@@ -53,6 +62,9 @@ func (c *chaos) at(method string) func() {
 
 // requests is agent.Requests under another name, for the same reason.
 type requests = agent.Requests
+
+// openPulls is agent.OpenPullRequests under another name: it has a method that is called so too.
+type openPulls = agent.OpenPullRequests
 
 // apps is agent.Apps under another name: it has a method that is called so too.
 type apps = agent.Apps
@@ -132,6 +144,18 @@ type (
 	}
 	dyingPullRequests struct {
 		agent.PullRequests
+		c *chaos
+	}
+	dyingOpenPulls struct {
+		openPulls
+		c *chaos
+	}
+	dyingSpaces struct {
+		agent.Spaces
+		c *chaos
+	}
+	dyingRails struct {
+		agent.Rails
 		c *chaos
 	}
 )
@@ -269,4 +293,29 @@ func (d dyingComments) ShowComment(ctx context.Context, comment agent.Comment) (
 func (d dyingPullRequests) HasCommit(ctx context.Context, repository string, number int, commit string) (bool, error) {
 	defer d.c.at("HasCommit")()
 	return d.PullRequests.HasCommit(ctx, repository, number, commit)
+}
+
+func (d dyingOpenPulls) OpenPullRequests(ctx context.Context, repository string) ([]agent.PullRequest, error) {
+	defer d.c.at("OpenPullRequests")()
+	return d.openPulls.OpenPullRequests(ctx, repository)
+}
+
+func (d dyingOpenPulls) PullRequest(ctx context.Context, repository string, number int) (agent.PullRequest, error) {
+	defer d.c.at("PullRequest")()
+	return d.openPulls.PullRequest(ctx, repository, number)
+}
+
+func (d dyingSpaces) PreviewSpaces(ctx context.Context) ([]agent.PreviewSpace, error) {
+	defer d.c.at("PreviewSpaces")()
+	return d.Spaces.PreviewSpaces(ctx)
+}
+
+func (d dyingSpaces) DeleteSpace(ctx context.Context, s agent.PreviewSpace) error {
+	defer d.c.at("DeleteSpace")()
+	return d.Spaces.DeleteSpace(ctx, s)
+}
+
+func (d dyingRails) PutUpRails(ctx context.Context, p agent.Preview) error {
+	defer d.c.at("PutUpRails")()
+	return d.Rails.PutUpRails(ctx, p)
 }
