@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"hash/crc32"
@@ -43,6 +44,7 @@ type pullEvent struct {
 
 	head, merge string // commits
 	at          time.Time
+	image       string          // by digest; empty: one that is nowhere
 	change      func(*spec.App) // of what it deploys; nil: nothing
 }
 
@@ -154,7 +156,7 @@ func (pt *previewTeam) deliver(ctx context.Context, e pullEvent) (string, error)
 		if e.change != nil {
 			e.change(predicate.Spec)
 		}
-		image = fmt.Sprintf("%s@sha256:%064x", pt.images(), e.run)
+		image = cmp.Or(e.image, fmt.Sprintf("%s@sha256:%064x", pt.images(), e.run))
 	}
 	envelope, digest, err := intent.Sign(ctx, intent.New(image, predicate), pt.signer)
 	if err != nil {
