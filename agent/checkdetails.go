@@ -117,7 +117,7 @@ func (r Release) origin(v view) string {
 
 // closer are the commands to look at the release.
 func (r Release) closer() string {
-	if r.Removed { // there is nothing to look at
+	if r.Removed || r.Parked { // there is nothing to look at
 		return ""
 	}
 	lines := []string{

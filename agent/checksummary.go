@@ -45,6 +45,9 @@ func (r Release) summary(v view) string {
 
 // news is what there is to say of a release that has no cause to fail.
 func (r Release) news(v view) string {
+	if r.Parked {
+		return r.parkedNews()
+	}
 	which := fmt.Sprintf("Release %d of %s in %s", r.Number, code(r.Line.App), code(r.Line.Environment))
 	serves := ""
 	if before := v.before(r); before != nil {

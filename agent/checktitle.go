@@ -8,6 +8,9 @@ import (
 
 // title says how the release goes in one line of plain text.
 func (r Release) title(v view) string {
+	if r.Parked {
+		return "Waiting for room for its preview"
+	}
 	parts := []string{r.state(v)}
 	switch r.Status.Phase {
 	case Pending, "":

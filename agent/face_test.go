@@ -231,6 +231,7 @@ func faces(t *testing.T) map[string]string {
 	for name, check := range checkStories(t) {
 		all["check-"+name] = faceOfCheck(check)
 	}
+	maps.Copy(all, roomFaces())
 	for name, rows := range rowsOf(t) {
 		all["comment-"+name] = faceOfComment(rows...)
 	}

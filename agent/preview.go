@@ -73,6 +73,7 @@ type PreviewPhase string
 const (
 	PreviewActive     PreviewPhase = "Active"
 	PreviewDestroying PreviewPhase = "Destroying" // its namespace is being deleted
+	PreviewWaiting    PreviewPhase = "Waiting"    // there is nothing of it yet, or any more: it waits for room
 	PreviewDestroyed  PreviewPhase = "Destroyed"  // there is nothing of it but this record
 )
 

@@ -32,21 +32,22 @@ const (
 // openable says whether a release may be made in the environment of a preview now,
 // or has to wait until what was there before is gone, or is denied.
 func (a App) openable(e Environment, s intent.Source) (waits bool, denied *Denied) {
-	if denied := a.room(e, s); denied != nil {
+	if denied := a.taken(e, s); denied != nil {
 		return false, denied
 	}
 	p, _ := a.preview(e.Name)
-	return p.Phase == PreviewDestroying, nil
+	return p.Phase == PreviewDestroying && p.Waiting == nil, nil
 }
 
 // openPreview makes the record durable of the preview that r, which is about to be
 // created, belongs to.
 func (a *Agent) openPreview(ctx context.Context, r Release) error {
 	_, err := a.Previews.KeepPreview(ctx, r.Line, func(p *Preview) error {
+		p.overtake(r, a.now())
 		switch p.Phase {
 		case PreviewDestroying:
 			return fmt.Errorf("%w: it is being destroyed", ErrConflict)
-		case PreviewDestroyed, "":
+		case PreviewDestroyed, PreviewWaiting, "":
 			p.Phase, p.CreatedAt, p.DestroyedAt, p.Message = PreviewActive, a.now(), time.Time{}, ""
 			p.Repository, p.RepositoryID, p.Namespace = r.Source.Repository, r.Source.RepositoryID, r.Namespace
 		case PreviewActive:
@@ -103,12 +104,13 @@ func (p *Preview) destroy(d Destroy, v intent.Verified, releases []Release) erro
 		return nil
 	}
 	there := p.Phase == PreviewActive || p.Phase == PreviewDestroying
-	if there && p.RepositoryID != d.Source.RepositoryID {
+	if (there || p.Waiting != nil) && p.RepositoryID != d.Source.RepositoryID {
 		return &Denied{
 			Rule: "policy: previews", Field: "repository", Got: d.Source.Repository,
 			Want: p.Repository + ", whose pull request has the preview",
 		}
 	}
+	p.stopWaiting(d.At, EndAsked.words())
 	if there {
 		p.Phase = PreviewDestroying
 	} else {
@@ -193,6 +195,9 @@ func (a *Agent) cancelAll(ctx context.Context, p Preview) (Preview, error) {
 	for _, r := range releases {
 		comment = max(comment, r.Status.Shown(WayComment).ID)
 		left := r.remains(now, p.why())
+		if p.Waiting != nil && p.Waiting.Evicted {
+			left.madeRoom(r)
+		}
 		told := slices.ContainsFunc(p.Remains, func(old Release) bool { return old.Intent == r.Intent })
 		if !told && slices.ContainsFunc(a.ways, left.unreported) {
 			remains = append(remains, left)
@@ -263,6 +268,9 @@ func (a *Agent) finishPreview(ctx context.Context, line Line, now time.Time, kep
 			return nil
 		}
 		p.Phase, p.DestroyedAt, p.Message = PreviewDestroyed, now, ""
+		if p.Waiting != nil {
+			p.Phase = PreviewWaiting
+		}
 		p.Remains, p.Destroys = a.untold(p.Remains), slices.Clone(p.Destroys)
 		for i := range p.Destroys {
 			if p.Destroys[i].DoneAt.IsZero() {

@@ -43,7 +43,7 @@ func (d Destroy) shown(way Way) Reported { return Status{Reported: d.Reported}.S
 // unreported reports whether the way shows something else than d. Deployments end
 // with their releases; see Release.remains.
 func (d Destroy) unreported(p Preview, way Way) bool {
-	tells := way.waited() && !d.own() || way == WayComment && !d.Nothing
+	tells := way.waited() && !d.own() || way == WayComment && d.commented(p)
 	return tells && d.shown(way).Phase != d.phase(p)
 }
 
@@ -57,7 +57,7 @@ func (d Destroy) due(p Preview, way Way, now time.Time) bool {
 // that went with it.
 func (p Preview) Unreported(way Way) bool {
 	return slices.ContainsFunc(p.Destroys, func(d Destroy) bool { return d.unreported(p, way) }) ||
-		slices.ContainsFunc(p.Remains, func(r Release) bool { return r.unreported(way) })
+		slices.ContainsFunc(p.Remains, func(r Release) bool { return r.unreported(way) }) || p.parked().unreportedParked(way)
 }
 
 // targets are those that the way has to tell of p now.
@@ -72,6 +72,9 @@ func (p Preview) targets(way Way, now time.Time) []target {
 		if d.due(p, way, now) {
 			all = append(all, d.target(p, way))
 		}
+	}
+	if r, is := p.hold(way, now); is {
+		all = append(all, r.target(way))
 	}
 	return all
 }
@@ -102,6 +105,9 @@ func (a *Agent) previewQueues(p Preview, to target) [][]telling {
 		if r.target(to.way) == to && r.unreported(to.way) {
 			queues = append(queues, []telling{func(ctx context.Context) error { return a.reportRelease(ctx, r, to.way, environment) }})
 		}
+	}
+	if r, is := p.hold(to.way, a.now()); is && r.target(to.way) == to {
+		queues = append(queues, []telling{func(ctx context.Context) error { return a.reportRelease(ctx, r, to.way, environment) }})
 	}
 	for _, d := range p.Destroys {
 		if d.target(p, to.way) == to && d.due(p, to.way, a.now()) {

@@ -101,8 +101,11 @@ func (r Release) removedSummary() string {
 // that is over.
 func (p Preview) standing(repository string, number int) (row Standing, told bool) {
 	n, _ := spec.PreviewNumber(p.Line.Environment)
+	if p.Phase == PreviewWaiting && p.Waiting != nil {
+		return p.waitingRow(), p.Repository == repository && n == number
+	}
 	over := p.Phase == PreviewDestroying || p.Phase == PreviewDestroyed
-	if p.Repository != repository || n != number || !over || p.CreatedAt.IsZero() {
+	if p.Repository != repository || n != number || !over || p.CreatedAt.IsZero() && p.Comment == 0 {
 		return Standing{}, false
 	}
 	row = Standing{Environment: p.Line.Environment, Phase: Succeeded, Destroyed: true, Note: p.why()}

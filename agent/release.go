@@ -63,6 +63,7 @@ type Release struct {
 	IssuedAt time.Time
 	Evidence intent.Evidence
 
+	Parked  bool // it has no record of its own yet: its preview waits for room, and has this
 	Removed bool // its own record went with the namespace of its preview, which has this
 
 	Status  Status

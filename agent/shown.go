@@ -46,7 +46,7 @@ func (r Release) phase(way Way) Phase {
 		shown = RollingOut
 	}
 	switch {
-	case way.waited() && r.waits():
+	case r.Parked || way.waited() && r.waits():
 		return waitingPhase
 	case way.waited():
 		return shown
@@ -70,6 +70,9 @@ func (r Release) shows(way Way) Reported {
 // is asked for as late shows it.
 func (r Release) unreported(way Way) bool {
 	if way == WayComment && r.Source.PullRequest == 0 {
+		return false
+	}
+	if r.Parked && way == WayDeployment { // nothing is deployed yet
 		return false
 	}
 	shown := r.Status.Shown(way)

@@ -25,8 +25,14 @@ func (a *Agent) endPreview(ctx context.Context, line Line, reason EndReason) err
 func (a *Agent) end(ctx context.Context, line Line, e End) error {
 	ended, releases := false, a.Reader.Releases(line)
 	p, err := a.Previews.KeepPreview(ctx, line, func(p *Preview) error {
-		if ended = p.Phase == PreviewActive && e.stands(*p); ended {
+		switch {
+		case !e.stands(*p):
+		case p.Phase == PreviewActive:
+			ended = true
 			p.takeAway(e.destroy(*p, releases, a.now()), releases)
+		case p.Waiting != nil && e.standsWaiting(*p):
+			ended = true
+			p.giveUp(e.destroy(*p, []Release{p.Waiting.Release}, a.now()))
 		}
 		return nil
 	})
@@ -132,7 +138,9 @@ func (r EndReason) next() string {
 		return "push to the pull request, or run its newest workflow run again, to have it made anew"
 	case EndClosed:
 		return "if the pull request is opened again, that or the next push to it makes the preview anew"
-	case EndAsked, EndRoom:
+	case EndRoom:
+		return roomNext
+	case EndAsked:
 	}
 	return ""
 }

@@ -58,10 +58,11 @@ type PreviewSpec struct {
 
 // PreviewStatus is what there is of a preview.
 type PreviewStatus struct {
-	// phase is Active, Destroying while its namespace is being deleted, or Destroyed.
+	// phase is Active, Destroying while its namespace is being deleted, Waiting for room
+	// without anything that runs, or Destroyed.
 	// What is Destroyed becomes Active again when the pull request is opened again.
 	// +optional
-	// +kubebuilder:validation:Enum=Active;Destroying;Destroyed
+	// +kubebuilder:validation:Enum=Active;Destroying;Waiting;Destroyed
 	Phase string `json:"phase,omitempty"`
 	// message is one line for people: what it waits for.
 	// +optional
