@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"hash/crc32"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"os"
@@ -78,9 +79,7 @@ func newPreviewTeam(t *testing.T, name string, previews map[string]any) *preview
 			"redis":    map[string]any{"image": pt.images() + "/redis:{version}", "version": "8"},
 		}
 	}
-	for key, value := range previews {
-		settings[key] = value
-	}
+	maps.Copy(settings, previews)
 	rule := func(name, environment, ref string) map[string]any {
 		return map[string]any{"name": name, "environments": []any{environment}, "repositoryID": pt.repositoryID, "refs": []any{ref}}
 	}
@@ -162,7 +161,7 @@ func (pt *previewTeam) deliver(ctx context.Context, e pullEvent) (string, error)
 	if err != nil {
 		return "", err
 	}
-	_, err = pt.team.registry.Publish(ctx, pt.images()+"-intents", oci.Tag(environment, now, digest), envelope)
+	_, err = pt.registry.Publish(ctx, pt.images()+"-intents", oci.Tag(environment, now, digest), envelope)
 	if err != nil {
 		return "", fmt.Errorf("publishing run %d of pull request %d: %w", e.run, e.pull.number, err)
 	}

@@ -113,7 +113,7 @@ func (w *previewWatch) seeSecret(s seen, o *unstructured.Unstructured) {
 	data, _, _ := unstructured.NestedStringMap(o.Object, "data")
 	hash := sha256.New()
 	for _, key := range slices.Sorted(maps.Keys(data)) {
-		fmt.Fprintf(hash, "%q %q\n", key, data[key]) //nolint:errcheck // a hash never fails
+		fmt.Fprintf(hash, "%q %q\n", key, data[key])
 	}
 	w.secrets = append(w.secrets, secretVersion{s, o.GetName(), fmt.Sprintf("%x", hash.Sum(nil))})
 }
