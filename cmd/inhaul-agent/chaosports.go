@@ -21,6 +21,7 @@ func (c *chaos) around(p agent.Ports) agent.Ports {
 	p.Drifts = dyingDrifts{p.Drifts, c}
 	p.Requests = dyingRequests{p.Requests, c}
 	p.Previews = dyingPreviews{p.Previews, c}
+	p.Records = dyingRecords{p.Records, c}
 	p.Namespaces = dyingNamespaces{p.Namespaces, c}
 	p.Witness = dyingWitness{p.Witness, c}
 	if p.Checks != nil {
@@ -107,6 +108,10 @@ type (
 	}
 	dyingPreviews struct {
 		agent.Previews
+		c *chaos
+	}
+	dyingRecords struct {
+		agent.PreviewReader
 		c *chaos
 	}
 	dyingNamespaces struct {
@@ -238,6 +243,11 @@ func (d dyingPreviews) KeepPreview(ctx context.Context, line agent.Line, change 
 func (d dyingPreviews) ForgetPreview(ctx context.Context, p agent.Preview) error {
 	defer d.c.at("ForgetPreview")()
 	return d.Previews.ForgetPreview(ctx, p)
+}
+
+func (d dyingRecords) Preview(line agent.Line) (agent.Preview, bool) {
+	defer d.c.at("Preview")()
+	return d.PreviewReader.Preview(line)
 }
 
 func (d dyingNamespaces) DeleteNamespace(ctx context.Context, p agent.Preview) (string, error) {
