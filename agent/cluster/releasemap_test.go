@@ -67,7 +67,7 @@ func filled[T any]() T {
 func TestReleaseRoundTrip(t *testing.T) {
 	t.Parallel()
 	want := filled[agent.Release]()
-	want.Removed, want.Asleep = false, false // of a release that has no resource any more, and of its preview
+	want.Removed, want.Parked, want.Asleep = false, false, false // of a release that has no resource any more, and of its preview
 	encoded, err := json.Marshal(releaseResource(want))
 	if err != nil {
 		t.Fatal(err)
@@ -248,7 +248,7 @@ func TestPreviewRoundTrip(t *testing.T) {
 		}
 	}
 	parked := &want.Waiting.Release // it begins anew
-	parked.Line, parked.Namespace, parked.Removed, parked.Asleep, parked.Version = want.Line, want.Namespace, false, false, ""
+	parked.Line, parked.Namespace, parked.Removed, parked.Parked, parked.Asleep, parked.Version = want.Line, want.Namespace, false, false, false, ""
 	parked.Status = agent.Status{Phase: agent.Pending}
 	o := previewObject(want, "inhaul")
 	if o.Name != previewName(want.Line) || o.Namespace != "inhaul" || o.Spec.PullRequest != 7 {
