@@ -58,6 +58,9 @@ func (a *Agent) comment(app App, repository string, number int, headOf func(Rele
 		if r.Restore == 0 {
 			row.Commit = orElse(headOf(r), row.Commit)
 		}
+		if p, is := app.preview(r.Line.Environment); is && app.PreviewPolicy != nil {
+			row.ExpiresAt = p.expires(*app.PreviewPolicy)
+		}
 		if n := len(rows); n > 0 && rows[n-1].Environment == row.Environment {
 			rows[n-1] = row // a newer one
 			return

@@ -126,6 +126,22 @@ func (p Preview) over(policy PreviewPolicy, open OpenList, now time.Time) End {
 	return e
 }
 
+// expires is when the sweep ends p if nothing is pushed; zero if time does not end it.
+func (p Preview) expires(policy PreviewPolicy) time.Time {
+	if policy.KeepLabel != "" && slices.Contains(p.Labels, policy.KeepLabel) {
+		return time.Time{}
+	}
+	policy = policy.Of(p)
+	var at time.Time
+	if policy.TTL > 0 {
+		at = p.began().Add(policy.TTL)
+	}
+	if policy.IdleTTL > 0 {
+		at = earlier(at, later(p.LastPushAt, p.began()).Add(policy.IdleTTL))
+	}
+	return at
+}
+
 // of is what GitHub says of the pull request of p; false if it said nothing of it.
 func (l OpenList) of(p Preview) (PullRequest, bool) {
 	number, _ := spec.PreviewNumber(p.Line.Environment)

@@ -86,6 +86,24 @@ func TestWhatASweepEnds(t *testing.T) {
 	}
 }
 
+func TestExpiryIsWhenTheSweepEndsIt(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+		hours := func(name string) time.Duration { return time.Duration(rapid.IntRange(0, 80).Draw(t, name)) * time.Hour }
+		p := Preview{
+			Line: Line{App: "storefront", Environment: "pr-7"}, Phase: PreviewActive, CreatedAt: now.Add(-hours("made") - time.Hour), LastPushAt: now.Add(-hours("pushed")),
+			Fork: rapid.Bool().Draw(t, "fork"), Labels: rapid.SampledFrom([][]string{nil, {"keep"}}).Draw(t, "labels"),
+		}
+		policy := PreviewPolicy{IdleTTL: hours("idle"), TTL: hours("ttl"), KeepLabel: "keep", Forks: &ForkPolicy{IdleTTL: hours("fork idle"), TTL: hours("fork ttl")}}
+		at := p.expires(policy)
+		want := !at.IsZero() && !now.Before(at)
+		if got := len(Sweep(policy, []Preview{p}, OpenList{}, now)) > 0; got != want {
+			t.Fatalf("got an end: %v at %s, though it is told to expire at %s", got, now, at)
+		}
+	})
+}
+
 func TestASweepEndsOnlyWhatItMay(t *testing.T) {
 	t.Parallel()
 	now := lunch().Add(1000 * time.Hour)
