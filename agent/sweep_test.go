@@ -152,7 +152,9 @@ func lostClose(t *testing.T, w *world) map[string]string {
 		w.tell(t, r)
 	}
 	w.shut()
-	for w.wait(5 * time.Minute); w.died(); w.wait(5 * time.Minute) {
+	w.wait(5 * time.Minute)
+	for w.died() {
+		w.wait(5 * time.Minute)
 	}
 	return digests
 }
