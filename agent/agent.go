@@ -39,6 +39,7 @@ type Ports struct {
 	Previews   Previews
 	Records    PreviewReader
 	Namespaces Namespaces
+	Tenancies  Tenancies // nil: no app shares the namespace of its previews
 
 	// The ways out. Without any of them verdicts are logged and kept in the cluster
 	// only.

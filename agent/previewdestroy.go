@@ -42,6 +42,7 @@ func (a App) openable(e Environment, s intent.Source) (waits bool, denied *Denie
 // openPreview makes the record durable of the preview that r, which is about to be
 // created, belongs to.
 func (a *Agent) openPreview(ctx context.Context, r Release) error {
+	app, _ := a.app(r.Line.App)
 	_, err := a.Previews.KeepPreview(ctx, r.Line, func(p *Preview) error {
 		switch p.Phase {
 		case PreviewDestroying:
@@ -49,6 +50,7 @@ func (a *Agent) openPreview(ctx context.Context, r Release) error {
 		case PreviewDestroyed, "":
 			p.Phase, p.CreatedAt, p.DestroyedAt, p.Message = PreviewActive, a.now(), time.Time{}, ""
 			p.Repository, p.RepositoryID, p.Namespace = r.Source.Repository, r.Source.RepositoryID, r.Namespace
+			p.Group, p.Owner = app.group(), ""
 		case PreviewActive:
 		}
 		p.LastPushAt = later(p.LastPushAt, r.Source.EventAt)
@@ -145,6 +147,9 @@ func (a *Agent) takeDown(ctx context.Context, p Preview) error {
 	deleteCtx, cancel := context.WithTimeout(ctx, applyTimeout)
 	defer cancel()
 	left, err := a.Namespaces.DeleteNamespace(deleteCtx, p)
+	if errors.Is(err, ErrShared) {
+		left, err = a.moveOut(deleteCtx, p)
+	}
 	kept := errors.Is(err, ErrForeign)
 	if err != nil && !kept {
 		return fmt.Errorf("deleting namespace %s of preview %s: %w", p.Namespace, p.Line, err)

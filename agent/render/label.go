@@ -20,6 +20,7 @@ const (
 	LabelService     = "inhaul.dev/service"
 	LabelTask        = "inhaul.dev/task" // "predeploy"
 	LabelEnvironment = "inhaul.dev/environment"
+	LabelGroup       = "inhaul.dev/group" // of apps that share a preview's namespace; on that alone
 )
 
 // The annotations. AnnotationRelease and AnnotationCommit are on Deployments and

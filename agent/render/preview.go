@@ -1,6 +1,7 @@
 package render
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -40,11 +41,13 @@ type Rails struct {
 	Deny   *networkingv1.NetworkPolicy
 }
 
-// PreviewLabels are the labels of the namespace of r, which is of the preview with
-// that UID.
-func PreviewLabels(r agent.Release, uid string) map[string]string {
+// PreviewLabels are the labels of the namespace of r, which is made for p.
+func PreviewLabels(r agent.Release, p agent.Preview) map[string]string {
 	labels := NamespaceLabels(r)
-	labels[LabelPreview] = uid
+	labels[LabelPreview] = p.UID
+	if p.Group != "" {
+		labels[LabelGroup] = label(p.Group)
+	}
 	if number, is := spec.PreviewNumber(r.Line.Environment); is {
 		labels[LabelPullRequest] = strconv.Itoa(number)
 	}
@@ -52,18 +55,29 @@ func PreviewLabels(r agent.Release, uid string) map[string]string {
 }
 
 // RailsOf are the guard rails of the namespace of r, which is of the preview with
-// that UID. It fails when the quota cannot be read.
+// that UID. The quotas, of each app that may be in it, add up. It fails when one
+// cannot be read.
 //
 // The NetworkPolicy lets nothing in to any pod; those of the app let in what it is
 // for. The LimitRange gives what says nothing of itself something that fits.
-func RailsOf(r agent.Release, uid string, q agent.Quota) (Rails, error) {
-	cpu, err := resource.ParseQuantity(q.CPU)
-	if err != nil {
-		return Rails{}, fmt.Errorf("quota of previews: cpu is %q: %w", q.CPU, err)
+func RailsOf(r agent.Release, uid string, quotas ...agent.Quota) (Rails, error) {
+	if len(quotas) == 0 {
+		return Rails{}, errors.New("quota of previews: the App has none")
 	}
-	memory, err := resource.ParseQuantity(q.Memory)
-	if err != nil {
-		return Rails{}, fmt.Errorf("quota of previews: memory is %q: %w", q.Memory, err)
+	var cpu, memory resource.Quantity
+	var pods int64
+	for _, q := range quotas {
+		c, err := resource.ParseQuantity(q.CPU)
+		if err != nil {
+			return Rails{}, fmt.Errorf("quota of previews: cpu is %q: %w", q.CPU, err)
+		}
+		m, err := resource.ParseQuantity(q.Memory)
+		if err != nil {
+			return Rails{}, fmt.Errorf("quota of previews: memory is %q: %w", q.Memory, err)
+		}
+		cpu.Add(c)
+		memory.Add(m)
+		pods += int64(q.Pods)
 	}
 	meta := metav1.ObjectMeta{Name: PreviewRails, Namespace: r.Namespace, Labels: map[string]string{LabelManagedBy: Manager, LabelPreview: uid}}
 	return Rails{
@@ -71,7 +85,7 @@ func RailsOf(r agent.Release, uid string, q agent.Quota) (Rails, error) {
 			TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "ResourceQuota"}, ObjectMeta: meta,
 			Spec: corev1.ResourceQuotaSpec{Hard: corev1.ResourceList{
 				corev1.ResourceRequestsCPU: cpu, corev1.ResourceRequestsMemory: memory, corev1.ResourceLimitsMemory: memory,
-				corev1.ResourcePods:                  *resource.NewQuantity(int64(q.Pods), resource.DecimalSI),
+				corev1.ResourcePods:                  *resource.NewQuantity(pods, resource.DecimalSI),
 				corev1.ResourceServicesLoadBalancers: *resource.NewQuantity(0, resource.DecimalSI),
 				corev1.ResourceServicesNodePorts:     *resource.NewQuantity(0, resource.DecimalSI),
 			}},
