@@ -360,7 +360,7 @@ func (w *world) runUntil(end time.Time, meanwhile func()) {
 	w.mu.Lock()
 	w.die = cancel
 	w.mu.Unlock()
-	ports := Ports{Registry: w, Keys: w, Apps: w, Releases: w, Reader: w, Planner: w, Cluster: w, Predeploys: w, Cleaner: w, Drifts: w, Witness: w, Requests: w, Requesters: w, Previews: w, Records: w, Namespaces: w}
+	ports := Ports{Registry: w, Keys: w, Apps: w, Releases: w, Reader: w, Planner: w, Cluster: w, Predeploys: w, Cleaner: w, Drifts: w, Witness: w, Requests: w, Requesters: w, Previews: w, Records: w, Namespaces: w, Tenancies: w}
 	w.connect(&ports)
 	ports.Meter, ports.Pulse = w.meter, w.pulse
 	a := New(ports, Config{PollInterval: 10 * time.Second, Logger: slog.New(slog.DiscardHandler), Now: w.now})
