@@ -94,9 +94,21 @@ zero-downtime: bin/lab ## 20 releases under constant load on real containers: co
 faults: bin/lab ## every cause of a failed deploy on real containers: its check, in time (ONLY=crash for some; needs root)
 	@ONLY="$(ONLY)" RECORD="$(abspath $(RECORD))" hack/faults
 
+.PHONY: walls
+walls: bin/lab ## what a preview reaches, and what it does not, with NetworkPolicies in force on real containers (needs root)
+	hack/walls
+
 .PHONY: chaos
 chaos: bin/lab ## breaks everything around the agent N times (200), at the worst moments: nothing may be lost, doubled or untrue (SEED=)
 	hack/chaos chaos
+
+.PHONY: previews
+previews: bin/lab ## N pull requests (30) come and go, events get lost, the agent is killed: exactly the right previews are left (SEED=, SWEEP=3s)
+	hack/previews all
+
+.PHONY: previews-time
+previews-time: bin/lab ## N previews (10) on real containers: image published until it answers, closed until it is gone (needs root)
+	hack/previews times
 
 .PHONY: pairs
 pairs: bin/lab ## N pairs of pushes (50) in any order and doubled: the newest one is live; a bad release holds up nobody

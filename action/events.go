@@ -128,7 +128,8 @@ func (e event) act(r request, name string, in Inputs) (request, error) {
 	case e.PullRequest.State == "closed":
 		return nothing(name+" is closed: nothing to deploy", "", ""), nil
 	case (e.Action == "labeled" || e.Action == "unlabeled") && e.Label.Name != noPreview:
-		return nothing("the label "+quiet(strconv.Quote(e.Label.Name))+" says nothing about the preview of "+name, "the one label that does is "+noPreview, ""), nil
+		return nothing("the label "+quiet(strconv.Quote(e.Label.Name))+" says nothing about what is deployed for "+name,
+			"the one label that does is "+noPreview+"; those that keep a preview or wake it are the agent's, which looks at them itself", ""), nil
 	case e.Action == "labeled":
 		r.kind = intent.Destroy
 	case !slices.Contains([]string{"opened", "reopened", "synchronize", "unlabeled"}, e.Action):

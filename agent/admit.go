@@ -21,15 +21,18 @@ func history(app App, line Line, releases []Release) History {
 	for _, r := range app.Status.Refusals {
 		h.Refused[r.Intent] = true
 	}
+	gone := false // its namespace is, or is being deleted
 	if p, found := app.preview(line.Environment); found {
-		h.Closed = p.Phase == PreviewDestroying || p.Phase == PreviewDestroyed
+		gone = p.Phase == PreviewDestroying || p.Phase == PreviewDestroyed || p.Phase == PreviewWaiting
+		h.Closed = gone && p.Waiting == nil
+		h.ClosedAt = p.closedAt()
 		h.Decided = map[string]bool{}
 		for _, d := range p.Decided {
 			h.Decided[d.Intent] = true
 		}
 	}
 	for _, r := range releases {
-		if h.Closed { // its namespace is being deleted
+		if gone {
 			break
 		}
 		commit := r.deployed(releases)
@@ -51,6 +54,30 @@ func (r Release) admission(commit string) Admission {
 // admit makes a release durable, then the marks. If the agent dies in between,
 // history finds the release and the marks follow with the next admission.
 func (a *Agent) admit(ctx context.Context, grant Grant, d Decision, h History, v intent.Verified, releases []Release, noticed, verified time.Time) error {
+	p, r := v.Statement().Predicate, newRelease(grant, d, h, v, releases)
+	r.Status.Reach(StepNoticed, noticed)
+	r.Status.Reach(StepVerified, verified)
+	r.Status.Reach(StepAdmitted, a.now())
+	if grant.Environment.PullRequest != 0 {
+		if app, found := a.app(p.App); found && !app.hasRoom(r) {
+			return a.park(ctx, r)
+		}
+		if err := a.openPreview(ctx, r); err != nil {
+			return err
+		}
+	}
+	if _, err := a.Releases.CreateRelease(ctx, r); err != nil {
+		return fmt.Errorf("creating release %d of %s: %w", r.Number, r.Line, err)
+	}
+	a.Meter.Moved(r, Status{})
+	a.log.Info("release admitted", "environment", r.Line.Environment, "name", r.Line.App, "release", r.Number,
+		"commit", r.Source.Commit, "image", r.Image, "reason", r.Reason)
+	marks := h.Marks.Advance(v, r.Number, d.Outcome, r.deployed(releases))
+	return a.Apps.UpdateApp(ctx, p.App, func(s *AppStatus) { s.remember(marks) })
+}
+
+// newRelease is what v asks for, as the next release of its line.
+func newRelease(grant Grant, d Decision, h History, v intent.Verified, releases []Release) Release {
 	p := v.Statement().Predicate
 	r := Release{
 		Line:      Line{App: p.App, Environment: p.Environment},
@@ -67,22 +94,7 @@ func (a *Agent) admit(ctx context.Context, grant Grant, d Decision, h History, v
 		}
 	}
 	r.Status.Phase = Pending
-	r.Status.Reach(StepNoticed, noticed)
-	r.Status.Reach(StepVerified, verified)
-	r.Status.Reach(StepAdmitted, a.now())
-	if grant.Environment.PullRequest != 0 {
-		if err := a.openPreview(ctx, r); err != nil {
-			return err
-		}
-	}
-	if _, err := a.Releases.CreateRelease(ctx, r); err != nil {
-		return fmt.Errorf("creating release %d of %s: %w", r.Number, r.Line, err)
-	}
-	a.Meter.Moved(r, Status{})
-	a.log.Info("release admitted", "environment", r.Line.Environment, "name", r.Line.App, "release", r.Number,
-		"commit", r.Source.Commit, "image", r.Image, "reason", r.Reason)
-	marks := h.Marks.Advance(v, r.Number, d.Outcome, r.deployed(releases))
-	return a.Apps.UpdateApp(ctx, p.App, func(s *AppStatus) { s.remember(marks) })
+	return r
 }
 
 func reasonOf(d Decision) Reason {

@@ -4,7 +4,7 @@
 //
 // Start with Agent.Run, then intake.go (registry to release), request.go (a
 // rollback asked for in the cluster to release), rollout.go (release to verdict),
-// predeploy.go (what runs before) and drift.go (what comes after). The rules are
+// stage.go (what runs before) and drift.go (what comes after). The rules are
 // pure functions that need no fake: Order, Policy.Judge, Judge, JudgeDrift. The
 // rest talks to the ports in ports.go; no Kubernetes type and no network client is
 // linked here.
@@ -30,7 +30,7 @@ type Ports struct {
 	Reader     ReleaseReader
 	Planner    Planner
 	Cluster    Cluster
-	Predeploys Predeploys
+	Tasks      Tasks
 	Cleaner    Cleaner
 	Drifts     Drifts
 	Witness    Witness
@@ -39,7 +39,12 @@ type Ports struct {
 	Previews   Previews
 	Records    PreviewReader
 	Namespaces Namespaces
-	Tenancies  Tenancies // nil: no app shares the namespace of its previews
+	Tenancies  Tenancies        // nil: no app shares the namespace of its previews
+	OpenPulls  OpenPullRequests // nil: previews end by events and time alone
+	Spaces     Spaces           // nil: a namespace without a record stays
+	Rails      Rails            // nil: guard rails are put up with a deploy alone
+	Databases  Databases        // nil: there are none
+	Clones     Clones           // nil: databases are empty at first
 
 	// The ways out. Without any of them verdicts are logged and kept in the cluster
 	// only.
@@ -50,16 +55,18 @@ type Ports struct {
 	Comments     Comments
 	PullRequests PullRequests // nil: what is of a pull request is reported on the commit that was deployed
 
-	Meter Meter // nil: nobody counts
-	Pulse Pulse // nil: nobody watches
+	Meter  Meter  // nil: nobody counts
+	Pulse  Pulse  // nil: nobody watches
+	Sweeps Sweeps // nil: nobody counts
 }
 
 // Config is what the agent is told at its start.
 type Config struct {
-	PollInterval time.Duration // between two looks at a registry; 0: by the number of apps, see pollInterval
-	ServerURL    string        // GitHub's web address, for links; empty: DefaultServerURL
-	Now          func() time.Time
-	Logger       *slog.Logger
+	PollInterval  time.Duration // between two looks at a registry; 0: by the number of apps, see pollInterval
+	SweepInterval time.Duration // between two looks at previews; 0: DefaultSweepInterval
+	ServerURL     string        // GitHub's web address, for links; empty: DefaultServerURL
+	Now           func() time.Time
+	Logger        *slog.Logger
 }
 
 // Agent is the loop. Make it with New and run it once.
@@ -69,10 +76,12 @@ type Agent struct {
 	log      *slog.Logger
 	lines    *turns[Line]
 	requests *turns[Line]
+	sweeps   *turns[swept]
 	reports  *turns[target]
 	ways     []Way
 	slots    map[Way]chan struct{} // one for each report that is under way
 	due      chan Line             // lines whose alarm has gone off
+	memory   *sweepMemory
 
 	mu       sync.Mutex
 	seen     map[string]time.Time     // tags that wait for a key, by when they were first seen
@@ -87,7 +96,7 @@ type Agent struct {
 	watched  map[Line]bool            // lines whose turn is at their drift
 	razed    map[Line]bool            // lines whose turn is at taking their preview away
 	alarms   map[Line]*time.Timer     // when to look at a line's drift again
-	policies map[Line]DriftPolicy     // as of the last look at the Apps
+	policies map[Line]lineWord        // as of the last look at the Apps
 }
 
 // New is an agent over the given ports.
@@ -108,7 +117,7 @@ func New(ports Ports, config Config) *Agent {
 	return &Agent{
 		Ports: ports, config: config, log: config.Logger, ways: ports.Ways(), slots: slots, threads: map[string]chan struct{}{}, greens: map[target]string{}, heads: map[head]bool{}, doubted: map[head]time.Time{},
 		seen: map[string]time.Time{}, spurned: map[string]bool{}, unheard: map[string]refused{}, numbers: map[string]int64{}, failing: map[Line]failure{},
-		watched: map[Line]bool{}, razed: map[Line]bool{}, alarms: map[Line]*time.Timer{}, due: make(chan Line), policies: map[Line]DriftPolicy{},
+		watched: map[Line]bool{}, razed: map[Line]bool{}, alarms: map[Line]*time.Timer{}, due: make(chan Line), memory: newSweepMemory(), policies: map[Line]lineWord{},
 	}
 }
 
@@ -124,15 +133,20 @@ func (a *Agent) Run(ctx context.Context) error {
 	a.requests = newTurns(ctx, a.takeRequests, func(l Line, err error, wait time.Duration) {
 		a.log.Error("looking at rollbacks again after an error", "environment", l.Environment, "name", l.App, "error", err, "duration", wait)
 	})
+	a.sweeps = newTurns(ctx, a.sweep, func(s swept, err error, wait time.Duration) {
+		a.log.Warn("looking at previews again after an error", "name", s.app, "repository", s.repository, "error", err, "duration", wait)
+	})
 	watched := newTurns(ctx, a.poll, func(app string, err error, wait time.Duration) {
 		a.log.Error("polling again after an error", "name", app, "error", err, "duration", wait)
 	})
 	defer func() {
 		watched.wait()
+		a.sweeps.wait()
 		a.requests.wait()
 		a.lines.wait()
 		a.reports.wait()
 	}()
+	sweep := time.After(0)
 	for {
 		a.Pulse.Beat()
 		apps := a.Apps.Apps()
@@ -155,6 +169,9 @@ func (a *Agent) Run(ctx context.Context) error {
 				a.requests.wake(line, false)
 				a.lines.wake(line, a.overtaken(line))
 				a.wakeReports(line)
+			case <-sweep:
+				a.sweepAll()
+				sweep = time.After(a.sweepInterval())
 			case line := <-a.due:
 				a.lines.wake(line, false)
 			case <-tick:
@@ -185,7 +202,7 @@ func (a *Agent) pollInterval(apps int) time.Duration {
 
 // overtaken reports whether what the line's turn is at has to make way. That is so
 // for a look at its drift as soon as a release is under way, and for a rollout
-// when a second one is, but for a running predeploy. All of it makes way for the
+// when a second one is, but for a running predeploy or seed. All of it makes way for the
 // end of a preview.
 func (a *Agent) overtaken(line Line) bool {
 	a.mu.Lock()
@@ -199,7 +216,7 @@ func (a *Agent) overtaken(line Line) bool {
 	}
 	open := 0
 	for _, r := range a.Reader.Releases(line) {
-		if r.Status.Phase == Predeploying {
+		if r.commands() {
 			return false
 		}
 		if !r.Status.Phase.Terminal() {

@@ -80,15 +80,15 @@ const (
 	settingSize     = "size"
 	settingReplicas = "replicas"
 	settingScale    = "scale"
-	settingTimeout  = "timeout" // of a predeploy
+	settingTimeout  = "timeout" // of a task
 	settingSecrets  = "secrets"
 	settingBuild    = "build" // of the app
 )
 
 // setting is the path of a setting of what is judged, in the words of inhaul.yaml.
 func (t trial) setting(name string) string {
-	if t.service.Name == predeployName && t.service.Type == "" { // it is no service
-		return predeployName + "." + name
+	if t.kind != "" {
+		return string(t.kind) + "." + name
 	}
 	return "services." + t.service.Name + "." + name
 }
@@ -109,8 +109,8 @@ func (t trial) settingFor(kind CauseKind) string {
 		return t.setting(settingSecrets)
 	case CauseArchitecture:
 		return settingBuild
-	case CausePredeploy:
-		return predeployName
+	case CausePredeploy, CauseSeed, CauseTeardown:
+		return string(t.kind)
 	case CauseImagePull, CauseConfig, CauseCrash, CauseNotReady, CauseAdmission, CauseRejected, CauseNoProgress:
 	}
 	return ""

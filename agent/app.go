@@ -64,6 +64,7 @@ type Rule struct {
 	GitHubEnvironment string   // empty: any
 	AllowPullRequests bool     // lets pull-request events into production environments
 	AllowUnprotected  bool     // lets unprotected refs and ref patterns into production environments
+	Forks             bool     // lets code of forks into previews, and nothing else
 	AllowForce        bool
 	AllowRollback     bool // lets kind rollback
 }

@@ -39,7 +39,7 @@ func TestACancelledPredeployFailsAtOnce(t *testing.T) {
 	}{
 		{"its pod is gone with it", false, 0, takes},
 		{"its pod takes its time", false, 20 * time.Second, takes + 20*time.Second},
-		{"its pod never ends", false, time.Hour, takes + predeployEndTime},
+		{"its pod never ends", false, time.Hour, takes + taskEndTime},
 		{"the API server does not answer", true, 0, takes + jobGoneAfter},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -70,15 +70,15 @@ func TestJudgeACancelledPredeploy(t *testing.T) {
 	t.Parallel()
 	since := Sightings{Started: noon(), Quiet: after(time.Second)}
 	gone := PredeployObservation{Name: "predeploy", Missing: true}
-	if got := JudgePredeploy(spec.Task{}, gone, since, after(2*time.Second)); got.Done || len(got.Ask) != 1 || !got.Ask[0].Job {
+	if got := JudgeTask(TaskPredeploy, spec.Task{}, gone, since, after(2*time.Second)); got.Done || len(got.Ask) != 1 || !got.Ask[0].Job {
 		t.Errorf("a cache alone says so: got %+v, want a question", got)
 	}
 	gone.Evidence = &Evidence{At: after(2 * time.Second)}
-	if got := JudgePredeploy(spec.Task{}, gone, since, after(2*time.Second)); got.Done || len(got.Ask) != 0 {
+	if got := JudgeTask(TaskPredeploy, spec.Task{}, gone, since, after(2*time.Second)); got.Done || len(got.Ask) != 0 {
 		t.Errorf("the API server still has it: got %+v, want neither verdict nor question", got)
 	}
 	gone.Evidence = &Evidence{At: after(2 * time.Second), Missing: true}
-	if got := JudgePredeploy(spec.Task{}, gone, since, after(2*time.Second)); !got.Done || got.Cause == nil {
+	if got := JudgeTask(TaskPredeploy, spec.Task{}, gone, since, after(2*time.Second)); !got.Done || got.Cause == nil {
 		t.Errorf("the API server says so: got %+v, want it failed", got)
 	}
 }

@@ -9,9 +9,10 @@ import (
 	"github.com/inhaul/inhaul/spec"
 )
 
-// trial is what a service, or a predeploy, is judged by.
+// trial is what a service, or a task, is judged by.
 type trial struct {
-	service spec.Service // of a predeploy: its name alone
+	kind    TaskKind     // empty: of a service
+	service spec.Service // of a task: its name and what it asks for
 	since   time.Time    // when its objects were written: no symptom counts from before
 	now     time.Time
 	verdict *Verdict // gets the moments to look again, and the questions

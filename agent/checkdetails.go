@@ -18,6 +18,7 @@ func (r Release) text(v view) string {
 	}
 	passages = append(passages,
 		folded("Last lines of the predeploy command, which ended well", r.Status.PredeployLog, false),
+		folded("Last lines of the seed command, which ended well", r.Status.SeedLog, false),
 		words(r.timeline()), words(r.origin(v)), words(r.closer()), words(r.undo(v)),
 		words(noRerun(v.run(r.Source.Repository, r.Source.RunID, 0))+"\n\n"),
 		words(r.marker(v).comment()))
@@ -51,6 +52,12 @@ func (r Release) phaseOf(step Step) string {
 		return "Start the predeploy command"
 	case StepPredeployed:
 		return "Run the predeploy command"
+	case StepDatabases:
+		return "Wait until its databases are ready"
+	case StepSeeding:
+		return "Start the seed command"
+	case StepSeeded:
+		return "Run the seed command"
 	case StepApplied:
 		return "Write its objects"
 	case StepReady:
@@ -117,7 +124,7 @@ func (r Release) origin(v view) string {
 
 // closer are the commands to look at the release.
 func (r Release) closer() string {
-	if r.Removed { // there is nothing to look at
+	if r.Removed || r.Parked { // there is nothing to look at
 		return ""
 	}
 	lines := []string{

@@ -45,6 +45,9 @@ func (r Release) summary(v view) string {
 
 // news is what there is to say of a release that has no cause to fail.
 func (r Release) news(v view) string {
+	if r.Parked {
+		return r.parkedNews()
+	}
 	which := fmt.Sprintf("Release %d of %s in %s", r.Number, code(r.Line.App), code(r.Line.Environment))
 	serves := ""
 	if before := v.before(r); before != nil {
@@ -53,6 +56,10 @@ func (r Release) news(v view) string {
 	switch r.Status.Phase {
 	case Pending, "":
 		return which + " is admitted and waits its turn." + serves
+	case Provisioning:
+		return which + " waits for its databases. Nothing of the app has changed yet." + serves
+	case Seeding:
+		return which + " runs its seed command, which is run once in a preview. Nothing of the app has changed yet." + serves
 	case Predeploying:
 		return which + " runs its predeploy command. Nothing of the app has changed yet." + serves
 	case Applying, RollingOut:
@@ -126,10 +133,10 @@ func (r Release) restoredIn() string {
 
 // wrote reports whether a release that failed may have written objects of the
 // app: all of them, or a part before it gave up. A try that is refused writes
-// none, and a predeploy comes before them.
+// none, and databases and commands come before them.
 func (r Release) wrote() bool {
-	amidPredeploy := !r.Status.At(StepPredeploying).IsZero() && r.Status.At(StepPredeployed).IsZero()
-	gaveUp := r.Status.Cause != nil && r.Status.Cause.Kind == CauseNoProgress && !amidPredeploy
+	before := r.amid() || r.unprovided()
+	gaveUp := r.Status.Cause != nil && r.Status.Cause.Kind == CauseNoProgress && !before
 	return gaveUp || !r.Status.At(StepApplied).IsZero()
 }
 

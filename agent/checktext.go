@@ -38,7 +38,7 @@ func (r Release) check(v view) Check {
 	switch r.Status.Phase {
 	case Pending, "":
 		c.Status = Queued
-	case Predeploying, Applying, RollingOut, Restoring: // red may be certain, what is done about it is not yet
+	case Provisioning, Predeploying, Seeding, Applying, RollingOut, Restoring: // red may be certain, what is done about it is not yet
 		c.Status = InProgress
 	case Succeeded, Superseded, Failed, RolledBack:
 		c.Status, c.Conclusion, c.CompletedAt = Completed, r.conclusion(), r.Status.At(StepVerdict)
@@ -67,20 +67,21 @@ func (r Release) conclusion() Conclusion {
 	switch r.Status.Cause.Kind {
 	case CauseNotReady, CauseNoProgress:
 		return TimedOut
-	case CausePredeploy:
-		return r.Status.Cause.predeployConclusion()
+	case CausePredeploy, CauseSeed, CauseTeardown:
+		return r.Status.Cause.taskConclusion()
 	case CauseImagePull, CauseArchitecture, CauseConfig, CauseSecret, CauseCrash, CauseOutOfMemory, CauseNotListening,
 		CauseProbe, CauseUnschedulable, CauseQuota, CauseAdmission, CauseRejected:
 	}
 	return Failure
 }
 
-// predeployConclusion tells a command that failed from one that was not let end.
-func (c Cause) predeployConclusion() Conclusion {
-	switch what := strings.TrimPrefix(c.Message, predeployName+": "); {
-	case strings.HasPrefix(what, predeployCancelled):
+// taskConclusion tells a command that failed from one that was not let end.
+func (c Cause) taskConclusion() Conclusion {
+	_, what, _ := strings.Cut(c.Message, ": ")
+	switch {
+	case strings.HasPrefix(what, taskCancelled):
 		return Cancelled
-	case strings.HasPrefix(what, predeployLate):
+	case strings.HasPrefix(what, taskLate):
 		return TimedOut
 	}
 	return Failure

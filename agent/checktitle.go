@@ -8,11 +8,14 @@ import (
 
 // title says how the release goes in one line of plain text.
 func (r Release) title(v view) string {
+	if r.Parked {
+		return "Waiting for room for its preview"
+	}
 	parts := []string{r.state(v)}
 	switch r.Status.Phase {
 	case Pending, "":
 		parts = append(parts, fmt.Sprintf("release %d", r.Number))
-	case Predeploying:
+	case Provisioning, Predeploying, Seeding:
 		parts = append(parts, r.meanwhile(v))
 	case Applying, RollingOut:
 		parts = append(parts, r.progress())
@@ -36,8 +39,12 @@ func (r Release) state(v view) string {
 	switch r.Status.Phase {
 	case Pending, "":
 		return "Queued"
+	case Provisioning:
+		return "Starting its databases"
 	case Predeploying:
 		return "Running the predeploy command"
+	case Seeding:
+		return "Running the seed command"
 	case Applying, RollingOut:
 		if r.waits() {
 			return "Waiting for a node"

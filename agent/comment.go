@@ -16,6 +16,9 @@ func (a *Agent) uncommented(app App, to target) []int {
 		}
 	})
 	for _, p := range app.Previews {
+		if r, is := p.hold(WayComment, a.now()); is && r.target(WayComment) == to && !slices.Contains(numbers, r.Source.PullRequest) {
+			numbers = append(numbers, r.Source.PullRequest)
+		}
 		for _, d := range p.Destroys {
 			if d.target(p, WayComment) == to && d.due(p, WayComment, a.now()) && !slices.Contains(numbers, d.Source.PullRequest) {
 				numbers = append(numbers, d.Source.PullRequest)
@@ -127,10 +130,14 @@ func (a *Agent) reportComment(ctx context.Context, app App, to target, number in
 		}
 	})
 	gone, m := endedFor(app, to, number)
+	held := a.heldFor(app, to, number)
 	if len(news) > 0 {
 		newest := slices.MaxFunc(news, func(x, y Release) int { return x.IssuedAt.Compare(y.IssuedAt) })
 		m = newest.message(WayComment, view{})
 	} else if m == nil {
+		m = held.message(WayComment, view{})
+	}
+	if m.intent == "" {
 		return nil
 	}
 	id, shown, err := a.show(ctx, m)
@@ -147,6 +154,14 @@ func (a *Agent) reportComment(ctx context.Context, app App, to target, number in
 		reported := r.shows(WayComment)
 		reported.ID = id
 		if err := a.recordReport(ctx, r, reported, shown); err != nil {
+			return err
+		}
+	}
+	if held.Parked {
+		reported := held.shows(WayComment)
+		reported.ID = id
+		held.Status.ReportedOn = m.head
+		if err := a.recordParked(ctx, held, reported, shown); err != nil {
 			return err
 		}
 	}

@@ -179,15 +179,15 @@ func TestAPredeployIsNotTooSlowByTwoClocks(t *testing.T) {
 	t.Parallel()
 	o := PredeployObservation{StartedAt: after(-time.Hour), Pods: []PodObservation{stuckPod("predeploy-1", ContainerObservation{Running: true})}}
 	begun := Sightings{Started: noon()}
-	if got := JudgePredeploy(spec.Task{}, o, begun, after(time.Minute)); got.Done {
+	if got := JudgeTask(TaskPredeploy, spec.Task{}, o, begun, after(time.Minute)); got.Done {
 		t.Errorf("after a minute: got %+v, want to wait", got)
 	}
 	late := after(spec.DefaultTaskTimeout + deadlineLateness)
-	if got := JudgePredeploy(spec.Task{}, o, begun, late); got.Cause == nil {
+	if got := JudgeTask(TaskPredeploy, spec.Task{}, o, begun, late); got.Cause == nil {
 		t.Errorf("after its timeout: got %+v, want it failed", got)
 	}
 	begun.Note(o, late)
-	if got := JudgePredeploy(spec.Task{}, o, begun, late); got.Done || !got.Recheck.Equal(late.Add(uncertainFor)) {
+	if got := JudgeTask(TaskPredeploy, spec.Task{}, o, begun, late); got.Done || !got.Recheck.Equal(late.Add(uncertainFor)) {
 		t.Errorf("at the first look of another agent: got %+v, want another look after %s", got, uncertainFor)
 	}
 }

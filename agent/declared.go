@@ -1,9 +1,18 @@
 package agent
 
+import "time"
+
+// lineWord is what an App says about a line that may change while nothing is deployed.
+type lineWord struct {
+	drift      DriftPolicy
+	sleepAfter time.Duration
+	wakeLabel  string
+}
+
 // declare takes note of the lines that apps, which are all of the cluster, have
 // now. A line that is new, or back, gets a turn, and so does one whose App says
-// something else about its drift than before: what was only reported may have to
-// be put back. Of a line that no App has any more nothing is remembered.
+// something else about its drift or its sleep than before: what was only reported may
+// have to be put back, and what sleeps be woken. Of a line that no App has any more nothing is remembered.
 func (a *Agent) declare(apps []App) {
 	declared := map[Line]bool{}
 	for _, app := range apps {
@@ -12,12 +21,16 @@ func (a *Agent) declare(apps []App) {
 			declared[line] = true
 			a.mu.Lock()
 			before, known := a.policies[line]
-			a.policies[line] = e.Drift
+			now := lineWord{drift: e.Drift}
+			if e.PullRequest != 0 && app.PreviewPolicy != nil {
+				now.sleepAfter, now.wakeLabel = app.PreviewPolicy.SleepAfter, app.PreviewPolicy.WakeLabel
+			}
+			a.policies[line] = now
 			a.mu.Unlock()
 			if !known {
 				a.wakeReports(line)
 			}
-			if !known || before != e.Drift {
+			if !known || before != now {
 				a.lines.wake(line, false)
 			}
 		}

@@ -18,7 +18,7 @@ import (
 func (a *Agent) watchOver(ctx context.Context, line Line) error {
 	a.watching(line, true) // before the releases are read: one that comes after that interrupts
 	defer a.watching(line, false)
-	good := serving(a.Reader.Releases(line))
+	good := a.asRecorded(serving(a.Reader.Releases(line)))
 	policy, declared := a.driftPolicy(line)
 	if good == nil || !declared {
 		return nil
@@ -26,7 +26,7 @@ func (a *Agent) watchOver(ctx context.Context, line Line) error {
 	ctx, cancel := context.WithTimeout(ctx, applyTimeout)
 	defer cancel()
 	now, records := a.now(), good.Status.Drift
-	defer func() { a.lookAgain(line, nextDrift(records, a.now())) }()
+	defer func() { a.lookAgain(line, earlier(nextDrift(records, a.now()), a.bedtime(line))) }()
 	found, err := a.Drifts.Drifted(ctx, *good, policy, func(o Object) bool { return driftDue(records, o, now).After(now) })
 	if err != nil {
 		return fmt.Errorf("looking for drift of release %d of %s: %w", good.Number, line, err)

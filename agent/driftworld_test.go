@@ -14,6 +14,9 @@ func (w *world) edit(image string) {
 }
 
 func (w *world) Drifted(ctx context.Context, r Release, policy DriftPolicy, leave func(Object) bool) (found []Drift, err error) {
+	if w.onDrift != nil {
+		w.onDrift(r)
+	}
 	for _, s := range r.App.Services {
 		o := Object{Kind: "Deployment", Name: s.Name}
 		w.mu.Lock()

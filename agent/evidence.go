@@ -14,7 +14,7 @@ const (
 	maxQuestions = 2                // in one look: pods of one service tell the same story
 )
 
-// Question is what a verdict would like to know of a pod, or of a predeploy's
+// Question is what a verdict would like to know of a pod, or of a task's
 // Job, beyond what the caches show.
 type Question struct {
 	Job       bool   // about the Job, else about a pod

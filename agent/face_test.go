@@ -213,9 +213,16 @@ func rowsOf(t *testing.T) map[string][]Standing {
 	staging := row(RollingOut, "https://staging.storefront.example", applied)
 	staging.Environment, staging.ExpiresAt = "staging", time.Time{}
 	lives := row(Succeeded, "https://pr-12.storefront.example", live)
+	asleep := told(Succeeded, live)
+	preview(&asleep)
+	asleep.Asleep = true
+	dreaming := seen(asleep)
+	dreaming.Environment.URL = "https://pr-12.storefront.example"
+	dreaming.Apps = []App{{Name: "storefront", PreviewPolicy: &PreviewPolicy{SleepAfter: 4 * time.Hour, WakeLabel: "wake-preview"}}}
 	return map[string][]Standing{
 		"one":           {lives},
 		"two":           {lives, staging},
+		"asleep":        {asleep.standing(dreaming, "https://github.com/acme/storefront/runs/7001")},
 		"failed":        {row(Failed, "https://pr-12.storefront.example", failing(t, "not_listening_on_another_port"))},
 		"rolled-back":   {row(RolledBack, "https://pr-12.storefront.example", failing(t, "crash_on_the_second_exit"))},
 		"denied":        {denied().standing(view{}, "")},
@@ -231,6 +238,7 @@ func faces(t *testing.T) map[string]string {
 	for name, check := range checkStories(t) {
 		all["check-"+name] = faceOfCheck(check)
 	}
+	maps.Copy(all, roomFaces())
 	for name, rows := range rowsOf(t) {
 		all["comment-"+name] = faceOfComment(rows...)
 	}

@@ -158,7 +158,7 @@ func predeploying(r *Release) {
 func redPredeploy(r *Release) {
 	predeploying(r)
 	r.Status.Reach(StepVerdict, after(9*time.Second))
-	cause := *JudgePredeploy(spec.Task{}, exited(1), Sightings{}, after(time.Second)).Cause
+	cause := *JudgeTask(TaskPredeploy, spec.Task{}, exited(1), Sightings{}, after(time.Second)).Cause
 	cause.Log = "== 20261122 AddOrders: migrating\nPG::UndefinedTable: relation \"orders\" does not exist\n"
 	r.Status.Cause, r.Status.Message = &cause, "Failed: "+cause.Message
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+
+	"github.com/inhaul/inhaul/spec"
 )
 
 // ErrShared says that other apps of the group are in a preview's namespace, which
@@ -121,6 +123,37 @@ func (a App) Housemates(apps []App, number int) []App {
 	return slices.DeleteFunc(slices.Clone(apps), func(other App) bool {
 		return other.group() != group || other.Name != a.Name && !a.sameRepository(other) || other.PreviewPolicy.environment(other.Name, number).Namespace != namespace
 	})
+}
+
+// Roof is what is allowed of the namespace of p, a preview of a: what the platform owner
+// says of a's, and with it the quotas of the other apps that share it, which are to be
+// added up, whether these are in it or not. What one of them may reach all may, for
+// walls are those of the namespace. An app that has no preview is taken to run the same
+// pull request's code as p: that of a fork, or not. It is pure.
+func (a App) Roof(p Preview, apps []App) (policy PreviewPolicy, others []Quota) {
+	if a.PreviewPolicy == nil {
+		return PreviewPolicy{}, nil
+	}
+	policy = a.PreviewPolicy.Of(p)
+	number, _ := spec.PreviewNumber(p.Line.Environment)
+	for _, mate := range a.Housemates(apps, number) {
+		if mate.Name == a.Name {
+			continue
+		}
+		theirs, _ := mate.preview(p.Line.Environment)
+		if !theirs.There() {
+			theirs = p
+		}
+		allowed := mate.PreviewPolicy.Of(theirs)
+		others = append(others, allowed.Quota)
+		policy.EgressOpen = policy.EgressOpen || allowed.EgressOpen
+		policy.EgressAllow = append(slices.Clone(policy.EgressAllow), allowed.EgressAllow...)
+	}
+	if len(others) > 0 { // in one order, whichever app it is that puts them up
+		slices.Sort(policy.EgressAllow)
+		policy.EgressAllow = slices.Compact(policy.EgressAllow)
+	}
+	return policy, others
 }
 
 // strayed says what is wrong with the templates of a group: two apps of it that one

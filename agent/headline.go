@@ -54,7 +54,7 @@ func (c Cause) inShort(message string) string {
 		return "the image is for another CPU"
 	case CauseImagePull:
 		return "the image cannot be pulled"
-	case CauseConfig, CauseSecret, CauseNotListening, CauseNotReady, CauseNoProgress, CausePredeploy:
+	case CauseConfig, CauseSecret, CauseNotListening, CauseNotReady, CauseNoProgress, CausePredeploy, CauseSeed, CauseTeardown:
 	}
 	return withoutDetails(message)
 }

@@ -38,6 +38,9 @@ func (a *Agent) watchApp(ctx context.Context, name string) error {
 		return nil // deleted: its releases stay, nothing new is admitted
 	}
 	a.remind(app)
+	if err := a.makeRoom(ctx, name); err != nil {
+		a.log.Warn("looking for room for previews again after an error", "name", app.Name, "error", err)
+	}
 	if err := a.forgetPreviews(ctx, app); err != nil {
 		a.log.Warn("an old record of a preview stays", "name", app.Name, "error", err)
 	}

@@ -62,7 +62,8 @@ type ContainerObservation struct {
 	WaitingSince time.Time // when it was first seen to wait for this reason
 }
 
-// PredeployObservation is what the cluster shows of a predeploy's Job.
+// PredeployObservation is what the cluster shows of the Job of a predeploy, or of
+// another command that runs to its end.
 type PredeployObservation struct {
 	Name      string    // of the Job
 	Missing   bool      // there is no such Job: not yet seen, or somebody deleted it

@@ -66,6 +66,7 @@ type History struct {
 	Refused    map[string]bool // digests refused before
 	Decided    map[string]bool // digests admitted before, of which no admission tells
 	Closed     bool            // a preview's: a destroy was the last that was admitted
+	ClosedAt   time.Time       // of the event that none told of; zero if one did
 }
 
 // Order decides where a verified intent stands in its line. It is pure, and it
@@ -83,7 +84,8 @@ type History struct {
 //     run, else rollback
 //  6. a later attempt of an older run that has none: superseded
 //  7. a run older than the newest admitted one: superseded
-//  8. an event from before the last rollback: superseded by that rollback
+//  8. an event from before the last rollback: superseded by that rollback; and one
+//     from before its pull request was closed, where GitHub itself had to be asked
 //
 // force turns 6, 7 and 8 into an admission.
 func Order(h History, v intent.Verified, mayForce bool) Decision {
@@ -170,6 +172,8 @@ func (h History) late(p intent.Predicate) Decision {
 			"the event is of %s, and a rollback of %s holds until something newer is pushed", stamp(run.EventAt), stamp(h.Marks.LastRollbackAt)))
 		d.By = h.Marks.LastRollbackBy
 		return d
+	case h.Closed && run.EventAt.Before(h.ClosedAt):
+		return h.superseded("order: closed", fmt.Sprintf("the event is of %s, and the pull request was closed at %s", stamp(run.EventAt), stamp(h.ClosedAt)))
 	}
 	return Decision{Outcome: OutcomeAdmit}
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/inhaul/inhaul/intent"
+	"github.com/inhaul/inhaul/spec"
 )
 
 // Policy is an App's rules, compiled once. It denies what no rule allows.
@@ -21,6 +22,7 @@ type compiledRule struct {
 	Rule
 	refs      []*regexp.Regexp
 	workflows []*regexp.Regexp
+	heads     []*regexp.Regexp // of branches that have the code of forks
 }
 
 // Grant is what policy allows an intent.
@@ -91,6 +93,9 @@ func CompilePolicy(app App) (Policy, error) {
 		if c.workflows, err = compilePatterns(rule.Workflows); err != nil {
 			return Policy{}, fmt.Errorf("rule %q: workflows: %w", rule.Name, err)
 		}
+		if c.heads, err = forkHeads(app); err != nil {
+			return Policy{}, err
+		}
 		p.rules = append(p.rules, c)
 	}
 	return p, nil
@@ -134,7 +139,7 @@ func (p Policy) Judge(v intent.Verified) (Grant, error) {
 		steps := rule.steps(v, environment)
 		failed := slices.IndexFunc(steps, func(s step) bool { return !s.holds })
 		if failed < 0 {
-			if denied := p.judgeDomains(want.Spec, environment); denied != nil {
+			if denied := p.judgeApp(want.Spec, environment); denied != nil {
 				return Grant{}, denied
 			}
 			return Grant{Rule: rule.Name, Environment: environment, Force: rule.AllowForce}, nil
@@ -164,7 +169,16 @@ func (p Policy) judgeRelease(old Release, environment Environment) *Denied {
 	if denied := p.judgeImage(old.Image); denied != nil {
 		return denied
 	}
-	return p.judgeDomains(&old.App, environment)
+	return p.judgeApp(&old.App, environment)
+}
+
+// judgeApp says whether the environment lets an app be as it wants to; nil if it
+// does.
+func (p Policy) judgeApp(app *spec.App, environment Environment) *Denied {
+	if denied := p.judgeDomains(app, environment); denied != nil {
+		return denied
+	}
+	return p.judgeDatabases(app, environment)
 }
 
 type step struct {
@@ -190,6 +204,9 @@ func (r compiledRule) steps(v intent.Verified, environment Environment) []step {
 	}
 	if environment.PullRequest != 0 {
 		steps = append(steps, previewSteps(source, environment)...)
+		if p.Kind != intent.Destroy { // what takes a preview away is no danger
+			steps = append(steps, r.forkStep(claims[headClaim]))
+		}
 	}
 	if environment.Production {
 		steps = append(steps,

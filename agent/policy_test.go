@@ -265,8 +265,12 @@ func TestPolicyBelievesTheToken(t *testing.T) {
 // byToken is a push to main that a token of GitHub with these claims signs.
 func byToken(tb testing.TB, key *rsa.PrivateKey, extra map[string]any) intent.Verified {
 	tb.Helper()
+	return runByToken(tb, key, push(1, 0, 1), extra)
+}
+
+func runByToken(tb testing.TB, key *rsa.PrivateKey, r run, extra map[string]any) intent.Verified {
+	tb.Helper()
 	const issuer = "https://token.actions.githubusercontent.com"
-	r := push(1, 0, 1)
 	statement := r.statement()
 	s := statement.Predicate.Source
 	number := func(n int64) string { return strconv.FormatInt(n, 10) }

@@ -122,6 +122,8 @@ type Previews interface {
 type PreviewReader interface {
 	// Preview returns the record of line; false if there is none.
 	Preview(line Line) (Preview, bool)
+	// Previews returns every record.
+	Previews() []Preview
 }
 
 // Namespaces are where previews are. CreateRelease makes them.
@@ -151,18 +153,6 @@ type Cluster interface {
 	// Watch calls see with what the cluster shows of the release, at once and
 	// then on every change, until see returns true or ctx ends.
 	Watch(ctx context.Context, r Release, see func(Observation) bool) error
-}
-
-// Predeploys runs a release's predeploy command.
-type Predeploys interface {
-	// StartPredeploy makes sure that the Job of r's predeploy is there, and the
-	// configuration that it needs before it. Its name is derived from r, so it is
-	// made at most once. The objects go into the inventory. A *Rejected error says
-	// that there is and will be no Job.
-	StartPredeploy(ctx context.Context, r Release) ([]Object, error)
-	// WatchPredeploy calls see with how the Job goes, at once and then on every
-	// change, until see returns true or ctx ends.
-	WatchPredeploy(ctx context.Context, r Release, see func(PredeployObservation) bool) error
 }
 
 // Cleaner removes what no release needs.
@@ -223,6 +213,13 @@ type Pulse interface {
 	Beat()
 	// Polled is told how a look at an app's registry ended.
 	Polled(app string, err error)
+}
+
+// Sweeps counts what nobody owns. It is called concurrently.
+type Sweeps interface {
+	// Swept is told of every look at the namespaces of previews: how many have been there
+	// for long without a record.
+	Swept(orphans int)
 }
 
 // Rejected is the API server's refusal of an object.

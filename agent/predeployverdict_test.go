@@ -69,7 +69,7 @@ func TestJudgePredeploy(t *testing.T) {
 			since := Sightings{Started: noon()}
 			since.Note(test.seen, noon()) // the first sight
 			since.Note(test.seen, after(test.now))
-			got := JudgePredeploy(spec.Task{}, test.seen, since, after(test.now))
+			got := JudgeTask(TaskPredeploy, spec.Task{}, test.seen, since, after(test.now))
 			kind := CauseKind("")
 			if got.Cause != nil {
 				kind = got.Cause.Kind
@@ -81,7 +81,7 @@ func TestJudgePredeploy(t *testing.T) {
 				t.Errorf("got %+v, want no service and what to do next", *got.Cause)
 			}
 			checkRecheck(t, got, test.recheck)
-			if at := JudgePredeploy(spec.Task{}, test.seen, since, got.Recheck); !got.Done && !at.Done && len(at.Ask) == 0 {
+			if at := JudgeTask(TaskPredeploy, spec.Task{}, test.seen, since, got.Recheck); !got.Done && !at.Done && len(at.Ask) == 0 {
 				t.Error("got neither a verdict nor a question at its own recheck")
 			}
 		})

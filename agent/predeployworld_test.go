@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -26,12 +27,31 @@ type job struct {
 	object Object
 	made   int
 	at     time.Time
+	of     int  // the release that made it
 	gone   bool // deleted by the agent
 	task   task
 }
 
-func (w *world) StartPredeploy(ctx context.Context, r Release) (inventory []Object, err error) {
+// jobOf is the Job of r's task, by the name that it has here. It needs the lock.
+func (w *world) jobOf(r Release, kind TaskKind) *job {
+	if kind == TaskSeed || kind == TaskTeardown {
+		return w.chores[r.Namespace+" "+string(kind)]
+	}
+	return w.jobs[r.Number]
+}
+
+func (w *world) StartTask(ctx context.Context, r Release, kind TaskKind) (inventory []Object, err error) {
 	err = w.call(ctx, func() error {
+		if w.onTask != nil {
+			if err := w.onTask(r, kind); err != nil {
+				return err
+			}
+		}
+		if kind != TaskPredeploy {
+			j, err := w.startChore(r, kind)
+			inventory = append(inventory, j.object)
+			return err
+		}
 		task := w.tasks[r.Image]
 		if task.refused != nil {
 			return task.refused
@@ -56,10 +76,39 @@ func (w *world) StartPredeploy(ctx context.Context, r Release) (inventory []Obje
 	return inventory, err
 }
 
-func (w *world) WatchPredeploy(ctx context.Context, r Release, see func(PredeployObservation) bool) error {
+// startChore makes the Job of a seed or a teardown as a cluster would, of which there
+// is one per namespace. It needs the lock.
+func (w *world) startChore(r Release, kind TaskKind) (*job, error) {
+	key := r.Namespace + " " + string(kind)
+	j := w.chores[key]
+	if j != nil && !j.gone {
+		switch o := j.observe(); {
+		case j.of == r.Number || kind == TaskTeardown || o.Succeeded:
+			return j, nil
+		case !o.Failed:
+			return j, errors.New("the seed of an earlier release has not ended yet")
+		}
+	}
+	j = &job{object: Object{Kind: "Job", Name: string(kind)}, task: w.tasks[string(kind)+" "+r.Image], at: time.Now(), of: r.Number, made: 1}
+	w.chores[key] = j
+	w.ran = append(w.ran, fmt.Sprintf("%s %d", kind, r.Number))
+	if j.task.made != nil {
+		j.task.made()
+	}
+	return j, nil
+}
+
+func (w *world) WatchTask(ctx context.Context, r Release, kind TaskKind, see func(PredeployObservation) bool) error {
 	for {
 		var o PredeployObservation
-		if err := w.call(ctx, func() error { o = w.jobs[r.Number].observe(); return nil }); err != nil {
+		if err := w.call(ctx, func() error {
+			j := w.jobOf(r, kind)
+			o = j.observe()
+			if j != nil {
+				o.Name = j.object.Name
+			}
+			return nil
+		}); err != nil {
 			return err
 		}
 		if see(o) {
@@ -117,10 +166,15 @@ func pushTask(n int64, eventAt, issuedAt int, more ...func(*spec.Task)) run {
 // prepared is publish for later; what it returns is called under the lock.
 func (w *world) prepared(tb testing.TB, r run) func() {
 	tb.Helper()
+	return w.preparedFor(tb, r, "production")
+}
+
+func (w *world) preparedFor(tb testing.TB, r run, environment string) func() {
+	tb.Helper()
 	data, digest := envelope(tb, r)
 	return func() {
 		tag := fmt.Sprintf("prepared %d", r.id)
 		w.envelopes[tag] = data
-		w.notices = append(w.notices, Notice{Tag: tag, Environment: "production", IssuedAt: r.issuedAt, DigestPrefix: prefix(digest)})
+		w.notices = append(w.notices, Notice{Tag: tag, Environment: environment, IssuedAt: r.issuedAt, DigestPrefix: prefix(digest)})
 	}
 }

@@ -35,8 +35,26 @@ type PreviewPolicy struct {
 	Postgres        *DatabaseClass // nil: there are none
 	Redis           *DatabaseClass // nil: there are none
 	Clone           *CloneHook     // nil: databases are empty at first
+	Forks           *ForkPolicy    // nil: there is no such class
 	EgressOpen      bool           // pods may connect to private addresses
 	EgressAllow     []string       // address ranges, although they are private
+}
+
+// ForkPolicy is what the platform owner allows of previews of code that comes from a
+// fork, by a branch of the repository that somebody made of it.
+type ForkPolicy struct {
+	Heads   []string // patterns of such branches
+	Quota   Quota
+	IdleTTL time.Duration // after the last push; 0: forever
+	TTL     time.Duration // after it was made; 0: forever
+}
+
+// Of is the policy as it holds for p: one of a fork's code has less than others.
+func (p PreviewPolicy) Of(preview Preview) PreviewPolicy {
+	if preview.Fork && p.Forks != nil {
+		p.Quota, p.IdleTTL, p.TTL = p.Forks.Quota, p.Forks.IdleTTL, p.Forks.TTL
+	}
+	return p
 }
 
 // DatabaseClass is what databases of one kind are made of.
@@ -73,6 +91,7 @@ type PreviewPhase string
 const (
 	PreviewActive     PreviewPhase = "Active"
 	PreviewDestroying PreviewPhase = "Destroying" // its namespace is being deleted
+	PreviewWaiting    PreviewPhase = "Waiting"    // there is nothing of it yet, or any more: it waits for room
 	PreviewDestroyed  PreviewPhase = "Destroyed"  // there is nothing of it but this record
 )
 
@@ -94,8 +113,11 @@ type Preview struct {
 	LastPushAt  time.Time    // of the newest event that was deployed
 	DestroyedAt time.Time
 
+	Fork       bool      // it runs code that comes from a fork; see PreviewPolicy.Of
 	AsleepAt   time.Time // zero: it is awake
+	Turning    bool      // the cluster has yet to be brought in step with AsleepAt
 	ActiveAt   time.Time // when it was last known to be used
+	WakeAsked  time.Time // when somebody asked in the cluster to have it awake; theirs to write
 	Labels     []string  // of the pull request, those that mean something here, as last seen
 	LookedAt   time.Time // when GitHub last told whether the pull request is open
 	SeededAt   time.Time // zero until its seed command has ended well
@@ -149,6 +171,7 @@ type Destroy struct {
 	At         time.Time  // when it was admitted
 	DoneAt     time.Time  // zero until everything is gone
 	Nothing    bool       // there was nothing to take away
+	Teardown   *Cause     // why the teardown command did not end well; nil: it did, or there was none
 	Kept       bool       // the namespace is not marked as the preview's any more, and was left alone
 	Reported   []Reported // by way
 	ReportedOn string     // as in Status
@@ -369,3 +392,4 @@ func (p PreviewPolicy) check(app App) error {
 type noPreviews struct{}
 
 func (noPreviews) Preview(Line) (Preview, bool) { return Preview{}, false }
+func (noPreviews) Previews() []Preview          { return nil }

@@ -32,27 +32,32 @@ const (
 // openable says whether a release may be made in the environment of a preview now,
 // or has to wait until what was there before is gone, or is denied.
 func (a App) openable(e Environment, s intent.Source) (waits bool, denied *Denied) {
-	if denied := a.room(e, s); denied != nil {
+	if denied := a.taken(e, s); denied != nil {
 		return false, denied
 	}
 	p, _ := a.preview(e.Name)
-	return p.Phase == PreviewDestroying, nil
+	return p.Phase == PreviewDestroying && p.Waiting == nil, nil
 }
 
 // openPreview makes the record durable of the preview that r, which is about to be
 // created, belongs to.
 func (a *Agent) openPreview(ctx context.Context, r Release) error {
-	app, _ := a.app(r.Line.App)
+	app, _ := a.app(r.Line.App) // before the record is kept: it is asked for under no lock
+	fork := a.forked(r)
 	_, err := a.Previews.KeepPreview(ctx, r.Line, func(p *Preview) error {
+		p.overtake(r, a.now())
 		switch p.Phase {
 		case PreviewDestroying:
 			return fmt.Errorf("%w: it is being destroyed", ErrConflict)
-		case PreviewDestroyed, "":
+		case PreviewDestroyed, PreviewWaiting, "":
 			p.Phase, p.CreatedAt, p.DestroyedAt, p.Message = PreviewActive, a.now(), time.Time{}, ""
+			p.SeededAt, p.TornDownAt = time.Time{}, time.Time{} // it is made anew
+			p.AsleepAt, p.Turning, p.ActiveAt = time.Time{}, false, time.Time{}
 			p.Repository, p.RepositoryID, p.Namespace = r.Source.Repository, r.Source.RepositoryID, r.Namespace
 			p.Group, p.Owner = app.group(), ""
 		case PreviewActive:
 		}
+		p.Fork = fork
 		p.LastPushAt = later(p.LastPushAt, r.Source.EventAt)
 		return nil
 	})
@@ -105,12 +110,13 @@ func (p *Preview) destroy(d Destroy, v intent.Verified, releases []Release) erro
 		return nil
 	}
 	there := p.Phase == PreviewActive || p.Phase == PreviewDestroying
-	if there && p.RepositoryID != d.Source.RepositoryID {
+	if (there || p.Waiting != nil) && p.RepositoryID != d.Source.RepositoryID {
 		return &Denied{
 			Rule: "policy: previews", Field: "repository", Got: d.Source.Repository,
 			Want: p.Repository + ", whose pull request has the preview",
 		}
 	}
+	p.stopWaiting(d.At, EndAsked.words())
 	if there {
 		p.Phase = PreviewDestroying
 	} else {
@@ -118,23 +124,16 @@ func (p *Preview) destroy(d Destroy, v intent.Verified, releases []Release) erro
 		p.Repository, p.RepositoryID = d.Source.Repository, d.Source.RepositoryID
 		d.Nothing, d.DoneAt = true, d.At
 	}
-	for _, r := range releases {
-		p.Marks = p.Marks.advance(r.Source, r.IssuedAt, r.Number, false, "")
-		p.settle(d.At, Decided{Intent: r.Intent, IssuedAt: r.IssuedAt})
-	}
+	p.passOn(d, releases)
 	p.Marks = p.Marks.Advance(v, p.Marks.LastNumber, OutcomeAdmit, "")
 	p.Marks.Current, p.Marks.LastRollbackAt, p.Marks.LastRollbackBy = 0, time.Time{}, ""
 	p.settle(d.At, Decided{Intent: d.Intent, IssuedAt: d.IssuedAt})
-	p.Destroys = append(slices.Clone(p.Destroys), d)
-	for len(p.Destroys) > maxDestroys {
-		i := max(0, slices.IndexFunc(p.Destroys, func(old Destroy) bool { return !old.DoneAt.IsZero() && len(old.Reported) > 0 }))
-		p.Destroys = slices.Delete(p.Destroys, i, i+1)
-	}
+	p.add(d)
 	return nil
 }
 
-// takeDown gives the end of a preview one turn: what is under way is cancelled, then
-// its namespace goes. It is decided from what is there, so it may be cut short
+// takeDown gives the end of a preview one turn: what is under way is cancelled, its
+// teardown command runs, and then its namespace goes. It is decided from what is there, so it may be cut short
 // anywhere and begin again. A namespace that does not go is looked at ever more
 // rarely, and is in the way of nobody else.
 func (a *Agent) takeDown(ctx context.Context, p Preview) error {
@@ -142,6 +141,9 @@ func (a *Agent) takeDown(ctx context.Context, p Preview) error {
 	defer a.razing(p.Line, false)
 	p, err := a.cancelAll(ctx, p)
 	if err != nil {
+		return err
+	}
+	if p, err = a.tearDown(ctx, p); err != nil {
 		return err
 	}
 	deleteCtx, cancel := context.WithTimeout(ctx, applyTimeout)
@@ -178,6 +180,9 @@ func (p Preview) destroyingSince() time.Time {
 			since = earlier(since, d.At)
 		}
 	}
+	if since.IsZero() { // it is taken up again: a namespace came after the end
+		return p.DestroyedAt
+	}
 	return since
 }
 
@@ -201,7 +206,10 @@ func (a *Agent) cancelAll(ctx context.Context, p Preview) (Preview, error) {
 	comment := p.Comment
 	for _, r := range releases {
 		comment = max(comment, r.Status.Shown(WayComment).ID)
-		left := r.remains(now)
+		left := r.remains(now, p.why())
+		if p.Waiting != nil && p.Waiting.Evicted {
+			left.madeRoom(r)
+		}
 		told := slices.ContainsFunc(p.Remains, func(old Release) bool { return old.Intent == r.Intent })
 		if !told && slices.ContainsFunc(a.ways, left.unreported) {
 			remains = append(remains, left)
@@ -223,7 +231,7 @@ func (a *Agent) cancelAll(ctx context.Context, p Preview) (Preview, error) {
 			continue
 		}
 		err := a.move(ctx, r, func(s *Status) {
-			s.Phase, s.Message, s.Cause = Superseded, removedTitle(r), nil
+			s.Phase, s.Message, s.Cause = Superseded, removedTitle(r, p.why()), nil
 			s.Reach(StepVerdict, now)
 		})
 		if err != nil {
@@ -234,8 +242,8 @@ func (a *Agent) cancelAll(ctx context.Context, p Preview) (Preview, error) {
 }
 
 // remains is what is told of r once it is gone: it is superseded by the end of its
-// preview. A verdict that was told before stays as it is.
-func (r Release) remains(now time.Time) Release {
+// preview, which has ended for that reason. A verdict that was told before stays as it is.
+func (r Release) remains(now time.Time, why string) Release {
 	left := Release{
 		Line: r.Line, Namespace: r.Namespace, Number: r.Number, Intent: r.Intent, Kind: r.Kind, Commit: r.Commit, Image: r.Image,
 		Rule: r.Rule, Source: r.Source, IssuedAt: r.IssuedAt, Evidence: intent.Evidence{Scheme: r.Evidence.Scheme}, Removed: true,
@@ -247,7 +255,7 @@ func (r Release) remains(now time.Time) Release {
 		}
 	}
 	left.Status.Reach(StepVerdict, now)
-	left.Status.Phase, left.Status.Message = Superseded, removedTitle(r)
+	left.Status.Phase, left.Status.Message = Superseded, removedTitle(r, why)
 	left.Status.Reported = slices.Clone(r.Status.Reported)
 	for _, shown := range r.Status.Reported {
 		if shown.Way.waited() && shown.Phase.Terminal() {
@@ -272,6 +280,9 @@ func (a *Agent) finishPreview(ctx context.Context, line Line, now time.Time, kep
 			return nil
 		}
 		p.Phase, p.DestroyedAt, p.Message = PreviewDestroyed, now, ""
+		if p.Waiting != nil {
+			p.Phase = PreviewWaiting
+		}
 		p.Remains, p.Destroys = a.untold(p.Remains), slices.Clone(p.Destroys)
 		for i := range p.Destroys {
 			if p.Destroys[i].DoneAt.IsZero() {

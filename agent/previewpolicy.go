@@ -87,37 +87,16 @@ func previewSteps(s intent.Source, e Environment) []step {
 	}
 }
 
-// room says whether the app may have a preview there for the repository; nil if it
-// may. One that is there already has its place.
-func (a App) room(e Environment, s intent.Source) *Denied {
-	there := 0
-	for _, p := range a.Previews {
-		if p.Phase != PreviewActive && p.Phase != PreviewDestroying {
-			continue
-		}
-		if there++; p.Line.Environment != e.Name {
-			continue
-		}
-		if p.RepositoryID == s.RepositoryID {
-			return nil
-		}
-		return &Denied{
-			Rule: "policy: previews", Field: "repository ID", Got: strconv.FormatInt(s.RepositoryID, 10) + " (" + s.Repository + ")",
-			Want: fmt.Sprintf("%d (%s), whose pull request has the preview %s of the app", p.RepositoryID, p.Repository, e.Name),
-		}
-	}
-	if a.PreviewPolicy != nil && there < a.PreviewPolicy.Max {
+// taken says why the repository may not have the environment's preview: there is one of
+// another repository, or that waits; nil if it may.
+func (a App) taken(e Environment, s intent.Source) *Denied {
+	p, found := a.preview(e.Name)
+	there := found && (p.Phase == PreviewActive || p.Phase == PreviewDestroying || p.Waiting != nil)
+	if !there || p.RepositoryID == s.RepositoryID {
 		return nil
 	}
 	return &Denied{
-		Rule: "policy: previews", Field: "number of previews", Got: strconv.Itoa(there + 1), Want: fmt.Sprintf("at most %d at the same time", a.maxPreviews()),
-		Next: fmt.Sprintf("close a pull request that has one, then run the workflow again; or the platform owner raises spec.previews.max of App %q", a.Name),
+		Rule: "policy: previews", Field: "repository ID", Got: strconv.FormatInt(s.RepositoryID, 10) + " (" + s.Repository + ")",
+		Want: fmt.Sprintf("%d (%s), whose pull request has the preview %s of the app", p.RepositoryID, p.Repository, e.Name),
 	}
-}
-
-func (a App) maxPreviews() int {
-	if a.PreviewPolicy == nil {
-		return 0
-	}
-	return a.PreviewPolicy.Max
 }

@@ -138,17 +138,18 @@ func TestTemplatesOfPreviews(t *testing.T) {
 	}
 }
 
-func TestRoomForPreviews(t *testing.T) {
+func TestPreviewOfAnotherRepository(t *testing.T) {
 	t.Parallel()
 	app := previewing(t).app
-	app.PreviewPolicy.Max = 2
 	at := func(environment string, phase PreviewPhase, id int64) Preview {
 		return Preview{Line: Line{App: "storefront", Environment: environment}, Phase: phase, RepositoryID: id, Repository: "acme/other"}
 	}
-	app = app.With([]Preview{at("pr-1", PreviewActive, 1234), at("pr-2", PreviewDestroyed, 1234), at("pr-3", PreviewDestroying, 99)})
+	waits := at("pr-5", PreviewWaiting, 99)
+	waits.Waiting = &Parked{}
+	app = app.With([]Preview{at("pr-1", PreviewActive, 1234), at("pr-2", PreviewDestroyed, 99), at("pr-3", PreviewDestroying, 99), waits})
 	source := intent.Source{Repository: "acme/storefront", RepositoryID: 1234}
-	for environment, want := range map[string]string{"pr-1": "", "pr-2": "at most 2", "pr-3": "acme/other", "pr-4": "spec.previews.max"} {
-		denied := app.room(Environment{Name: environment}, source)
+	for environment, want := range map[string]string{"pr-1": "", "pr-2": "", "pr-3": "acme/other", "pr-4": "", "pr-5": "acme/other"} {
+		denied := app.taken(Environment{Name: environment}, source)
 		if want == "" && denied != nil || want != "" && (denied == nil || !strings.Contains(denied.Error(), want)) {
 			t.Errorf("%s: got %v, want %q", environment, denied, want)
 		}

@@ -43,7 +43,7 @@ func (d Destroy) shown(way Way) Reported { return Status{Reported: d.Reported}.S
 // unreported reports whether the way shows something else than d. Deployments end
 // with their releases; see Release.remains.
 func (d Destroy) unreported(p Preview, way Way) bool {
-	tells := way.waited() || way == WayComment && !d.Nothing
+	tells := way.waited() && !d.own() || way == WayComment && d.commented(p)
 	return tells && d.shown(way).Phase != d.phase(p)
 }
 
@@ -57,7 +57,7 @@ func (d Destroy) due(p Preview, way Way, now time.Time) bool {
 // that went with it.
 func (p Preview) Unreported(way Way) bool {
 	return slices.ContainsFunc(p.Destroys, func(d Destroy) bool { return d.unreported(p, way) }) ||
-		slices.ContainsFunc(p.Remains, func(r Release) bool { return r.unreported(way) })
+		slices.ContainsFunc(p.Remains, func(r Release) bool { return r.unreported(way) }) || p.parked().unreportedParked(way)
 }
 
 // targets are those that the way has to tell of p now.
@@ -72,6 +72,9 @@ func (p Preview) targets(way Way, now time.Time) []target {
 		if d.due(p, way, now) {
 			all = append(all, d.target(p, way))
 		}
+	}
+	if r, is := p.hold(way, now); is {
+		all = append(all, r.target(way))
 	}
 	return all
 }
@@ -88,10 +91,15 @@ func (a *Agent) wakePreviewReports(p Preview) {
 // reportable are the releases of a line that their own records tell of. Those of a
 // preview that is being destroyed are told of by the preview.
 func (a *Agent) reportable(line Line) []Release {
-	if p, found := a.Records.Preview(line); found && p.Phase == PreviewDestroying {
+	p, found := a.Records.Preview(line)
+	if found && p.Phase == PreviewDestroying {
 		return nil
 	}
-	return a.Reader.Releases(line)
+	releases := a.Reader.Releases(line)
+	if n := len(releases); n > 0 && found {
+		releases[n-1].Asleep = p.knownAsleep() && releases[n-1].Status.Phase == Succeeded
+	}
+	return releases
 }
 
 // previewQueues is what the target is to be told of the end of p.
@@ -102,6 +110,9 @@ func (a *Agent) previewQueues(p Preview, to target) [][]telling {
 		if r.target(to.way) == to && r.unreported(to.way) {
 			queues = append(queues, []telling{func(ctx context.Context) error { return a.reportRelease(ctx, r, to.way, environment) }})
 		}
+	}
+	if r, is := p.hold(to.way, a.now()); is && r.target(to.way) == to {
+		queues = append(queues, []telling{func(ctx context.Context) error { return a.reportRelease(ctx, r, to.way, environment) }})
 	}
 	for _, d := range p.Destroys {
 		if d.target(p, to.way) == to && d.due(p, to.way, a.now()) {
@@ -120,7 +131,7 @@ func (p Preview) environment() Environment {
 func (d Destroy) message(p Preview, way Way, v view) *message {
 	return &message{
 		way: way, line: p.Line, repository: d.Source.Repository, commit: d.Source.Commit, head: d.ReportedOn, intent: d.Intent,
-		since: d.IssuedAt, at: later(d.At, d.DoneAt), id: d.shown(way).ID, view: v, end: &end{p, d},
+		since: d.At, at: later(d.At, d.DoneAt), id: d.shown(way).ID, view: v, end: &end{p, d},
 	}
 }
 

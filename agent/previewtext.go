@@ -13,11 +13,11 @@ func closedMessage(why string) string {
 }
 
 // removedTitle is what is told of a release whose preview was taken away.
-func removedTitle(r Release) string {
+func removedTitle(r Release, why string) string {
 	if r.Status.Phase == Succeeded {
 		return "Was live, until its preview was removed"
 	}
-	return "Superseded: the pull request was closed or wants no preview"
+	return "Superseded: " + why
 }
 
 // title is the end of a preview in one line.
@@ -52,7 +52,7 @@ func (e end) summary() string {
 		return fmt.Sprintf("The pull request was closed or wants no preview, and its namespace %s does not end: %s.\n\n**Next:** the platform owner looks at what holds it: %s. The agent goes on trying.",
 			code(e.preview.Namespace), plain(clip(e.preview.Message, maxMessage)), code("kubectl get namespace "+e.preview.Namespace+" -o yaml"))
 	}
-	return fmt.Sprintf("The pull request was closed or wants no preview: the namespace %s is being deleted.", code(e.preview.Namespace))
+	return fmt.Sprintf("The pull request was closed or wants no preview: the namespace %s is being deleted, once the teardown command has ended if there is one.", code(e.preview.Namespace))
 }
 
 // check is the end of a preview as the check run of the intent that asked for it.
@@ -61,7 +61,7 @@ func (e end) check(v view) Check {
 	c := Check{
 		Repository: d.Source.Repository, Commit: d.Source.Commit, ExternalID: d.Intent,
 		Name: CheckName(e.preview.Line, d.Source.RepositoryID, v.Apps), Status: InProgress, StartedAt: d.At,
-		Title: e.title(), Summary: e.summary(),
+		Title: e.title(), Summary: e.summary() + e.tornDown(),
 		Text: e.text(v), DetailsURL: v.run(d.Source.Repository, d.Source.RunID, d.Source.RunAttempt),
 	}
 	if d.phase(e.preview) == destroyedPhase {
@@ -79,7 +79,35 @@ func (e end) text(v view) string {
 	run := link(fmt.Sprintf("run %d, attempt %d", d.Source.RunID, d.Source.RunAttempt), v.run(d.Source.Repository, d.Source.RunID, d.Source.RunAttempt))
 	return fmt.Sprintf("- Asked for by %s · %s\n- Allowed by policy rule %s · signed by %s\n- Intent %s\n\n%s",
 		plain(clip(d.Source.Actor, maxActor)), run, code(clip(d.Rule, maxRule)), code(d.Evidence.Scheme), code(d.Intent),
-		noRerun(v.run(d.Source.Repository, d.Source.RunID, 0)))
+		noRerun(v.run(d.Source.Repository, d.Source.RunID, 0))) + e.lastLines()
+}
+
+// teardownFailed is what became of the teardown command in a few words; empty if it
+// ended well, or there was none.
+func (d Destroy) teardownFailed() string {
+	if d.Teardown == nil {
+		return ""
+	}
+	return "teardown failed: " + strings.TrimPrefix(d.Teardown.Message, string(TaskTeardown)+": ")
+}
+
+// tornDown is a passage on a teardown command that did not end well.
+func (e end) tornDown() string {
+	failed := e.destroy.teardownFailed()
+	if failed == "" || e.destroy.DoneAt.IsZero() || e.destroy.Kept {
+		return ""
+	}
+	return fmt.Sprintf("\n\n%s; the preview was removed all the same.\n\n**Next:** %s.",
+		bold(clip(failed, maxMessage)), strings.TrimSuffix(plain(clip(e.destroy.Teardown.Next, maxMessage)), "."))
+}
+
+// lastLines are what a teardown command said that did not end well.
+func (e end) lastLines() string {
+	c := e.destroy.Teardown
+	if c == nil || c.Log == "" {
+		return ""
+	}
+	return "\n\n" + fit(maxText/2, folded("Last lines of the teardown command", c.Log, true))
 }
 
 // commitStatus is the end of a preview as a commit status.
@@ -104,16 +132,26 @@ func (r Release) removedSummary() string {
 // that is over.
 func (p Preview) standing(repository string, number int) (row Standing, told bool) {
 	n, _ := spec.PreviewNumber(p.Line.Environment)
+	if p.Phase == PreviewWaiting && p.Waiting != nil {
+		return p.waitingRow(), p.Repository == repository && n == number
+	}
 	over := p.Phase == PreviewDestroying || p.Phase == PreviewDestroyed
-	if p.Repository != repository || n != number || !over || p.CreatedAt.IsZero() {
+	if p.Repository != repository || n != number || !over || p.CreatedAt.IsZero() && p.Comment == 0 {
 		return Standing{}, false
 	}
-	row = Standing{Environment: p.Line.Environment, Phase: Succeeded, Destroyed: true, Note: "the pull request was closed or wants no preview"}
+	row = Standing{Environment: p.Line.Environment, Phase: Succeeded, Destroyed: true, Note: p.why()}
 	if p.Phase == PreviewDestroying {
 		row.Phase, row.Note = RollingOut, orElse(p.Message, row.Note)
 	}
+	if n := len(p.Destroys); n > 0 {
+		if failed := p.Destroys[n-1].teardownFailed(); failed != "" && p.Phase == PreviewDestroyed {
+			row.Note += "; " + oneLine(failed) + "; it was removed all the same"
+		}
+	}
 	if n := len(p.Destroys); n > 0 && p.Destroys[n-1].Kept {
-		row.State, row.Note = "⚪ Left alone", "the pull request was closed or wants no preview, but its namespace is not the agent's any more"
+		row.State, row.Note = "⚪ Left alone", p.why()+", but its namespace is not the agent's any more"
+	} else if n > 0 {
+		row.Next = p.Destroys[n-1].Reason.next()
 	}
 	return row, true
 }

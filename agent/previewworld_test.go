@@ -19,6 +19,7 @@ type space struct {
 	ending bool
 	stuck  bool // a finalizer holds it
 	asked  int  // deletions that were asked for
+	madeAt time.Time
 
 	shared  bool // another app of the group is in it
 	emptied bool // and goes at the last moment
@@ -84,7 +85,7 @@ func (w *world) settleIn(r Release) error {
 	there := w.spaces[r.Namespace]
 	switch {
 	case there == nil:
-		w.spaces[r.Namespace] = &space{owner: w.previews[i].UID}
+		w.spaces[r.Namespace] = &space{owner: w.previews[i].UID, madeAt: w.now()}
 	case there.owner != w.previews[i].UID:
 		return &Rejected{Object: Object{Kind: "Namespace", Name: r.Namespace}, Message: "there is one already, and Inhaul did not make it for this preview"}
 	case there.ending:
@@ -112,6 +113,8 @@ func (w *world) DeleteNamespace(ctx context.Context, p Preview) (left string, er
 			left = "somebody's finalizer"
 		default:
 			delete(w.spaces, p.Namespace)
+			delete(w.chores, p.Namespace+" seed")
+			delete(w.chores, p.Namespace+" teardown")
 			w.releases = slices.DeleteFunc(slices.Clone(w.releases), func(r Release) bool { return r.Line == p.Line })
 			w.changed <- p.Line
 		}

@@ -15,7 +15,9 @@ type Phase string
 // terminal: nothing follows them.
 const (
 	Pending      Phase = "Pending"      // admitted, nothing in the cluster yet
+	Provisioning Phase = "Provisioning" // its databases are made, of a preview; nothing of the app has changed
 	Predeploying Phase = "Predeploying" // its predeploy command runs; nothing of the app has changed
+	Seeding      Phase = "Seeding"      // its seed command runs, once in a preview; nothing of the app has changed
 	Applying     Phase = "Applying"     // its objects are being written
 	RollingOut   Phase = "RollingOut"   // its objects are written; pods are changing
 	Restoring    Phase = "Restoring"    // it failed; the last good release's objects are being written
@@ -30,7 +32,7 @@ func (p Phase) Terminal() bool {
 	switch p {
 	case Succeeded, Failed, RolledBack, Superseded:
 		return true
-	case Pending, Predeploying, Applying, RollingOut, Restoring:
+	case Pending, Provisioning, Predeploying, Seeding, Applying, RollingOut, Restoring:
 	}
 	return false
 }
@@ -63,7 +65,9 @@ type Release struct {
 	IssuedAt time.Time
 	Evidence intent.Evidence
 
+	Parked  bool // it has no record of its own yet: its preview waits for room, and has this
 	Removed bool // its own record went with the namespace of its preview, which has this
+	Asleep  bool // its preview is scaled to zero: of the preview's record, for whoever asked for it
 
 	Status  Status
 	Version string // opaque; for optimistic concurrency
@@ -94,6 +98,7 @@ type Status struct {
 	// PredeployLog has the last lines of a predeploy that ended well, redacted; of
 	// one that did not they are in Cause.
 	PredeployLog string
+	SeedLog      string        // of a seed that ended well, redacted
 	Drift        []DriftRecord // what others have changed of it while it served, newest last, bounded
 	Inventory    []Object      // what the release makes; on record before it does, Secrets aside; pruning needs it
 }
@@ -106,8 +111,11 @@ const (
 	StepNoticed      Step = "noticed"      // the intent's tag was seen in the registry
 	StepVerified     Step = "verified"     // signature, claims and policy hold
 	StepAdmitted     Step = "admitted"     // the release is durable
+	StepDatabases    Step = "databases"    // every database of a preview is ready, and filled where it is to be
 	StepPredeploying Step = "predeploying" // the predeploy's Job was made: it never is again
 	StepPredeployed  Step = "predeployed"  // the predeploy command ended well
+	StepSeeding      Step = "seeding"      // the seed's Job was made, or found: this release never makes it again
+	StepSeeded       Step = "seeded"       // the seed command ended well
 	StepApplied      Step = "applied"      // the API server has every object
 	StepReady        Step = "ready"        // the last new pod became Ready, by the kubelet's clock
 	StepVerdict      Step = "verdict"      // the verdict is durable
@@ -215,6 +223,8 @@ const (
 	CauseAdmission     CauseKind = "Admission"     // a policy or a webhook of the cluster denies an object, or pods
 	CauseRejected      CauseKind = "Rejected"      // the API server refuses an object that is not valid
 	CausePredeploy     CauseKind = "Predeploy"     // the predeploy command failed, took too long, or was cancelled
+	CauseSeed          CauseKind = "Seed"          // the seed command of a preview did
+	CauseTeardown      CauseKind = "Teardown"      // the teardown command of a preview did; the preview went all the same
 	CauseNoProgress    CauseKind = "NoProgress"    // the cluster does not do its part in time
 )
 

@@ -233,6 +233,9 @@ func (a *Agent) recordReport(ctx context.Context, r Release, reported Reported, 
 	if r.Removed {
 		return a.recordRemains(ctx, r, reported)
 	}
+	if r.Parked {
+		return a.recordParked(ctx, r, reported, shown)
+	}
 	// Whatever happened to the release meanwhile, this much is reported.
 	for {
 		was := r.Status

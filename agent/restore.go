@@ -49,9 +49,16 @@ func left(releases []Release) *Release {
 }
 
 // began reports whether a release that was superseded may have written objects of
-// the app: it knew which, and its predeploy was done.
+// the app: it knew which, and what comes before them was done.
 func (r Release) began() bool {
-	return len(r.Status.Inventory) > 0 && (!r.predeploys() || !r.Status.At(StepPredeployed).IsZero())
+	predeployed := !r.predeploys() || !r.Status.At(StepPredeployed).IsZero()
+	return len(r.Status.Inventory) > 0 && predeployed && !r.amid() && !r.unprovided()
+}
+
+// unprovided reports whether a release of a preview ended before its databases were
+// ready.
+func (r Release) unprovided() bool {
+	return r.previews() && len(r.App.Databases) > 0 && r.Status.At(StepDatabases).IsZero() && r.Status.At(StepApplied).IsZero()
 }
 
 // failure is a release in a phase whose objects cannot be written.

@@ -18,7 +18,7 @@ const (
 
 // reconcile gives a line one turn: the newest release goes on from where it is,
 // older unfinished ones make way for it. It is cancelled when a newer release
-// appears, except while a predeploy runs.
+// appears, except while a predeploy or a seed runs.
 func (a *Agent) reconcile(ctx context.Context, line Line) error {
 	for {
 		if p, found := a.Records.Preview(line); found && p.Phase == PreviewDestroying {
@@ -35,7 +35,10 @@ func (a *Agent) reconcile(ctx context.Context, line Line) error {
 			}
 		}
 		if newest.Status.Phase.Terminal() {
-			return errors.Join(a.tidy(ctx, line), a.watchOver(ctx, line))
+			return errors.Join(a.tidy(ctx, line), a.rest(ctx, line), a.watchOver(ctx, line))
+		}
+		if err := a.rouse(ctx, line); err != nil {
+			return err
 		}
 		if err := a.step(ctx, newest, releases); err != nil {
 			return err
@@ -43,13 +46,13 @@ func (a *Agent) reconcile(ctx context.Context, line Line) error {
 	}
 }
 
-// makeWay ends an older release that is under way, its running predeploy first.
+// makeWay ends an older release that is under way, its running command first.
 func (a *Agent) makeWay(ctx context.Context, old Release, releases []Release) error {
 	switch {
 	case old.Status.Phase.Terminal():
 		return nil
-	case old.Status.Phase == Predeploying:
-		return a.predeploy(ctx, old)
+	case old.commands():
+		return a.runStage(ctx, old)
 	}
 	return a.supersede(ctx, old, releases)
 }
@@ -63,8 +66,8 @@ func (a *Agent) supersede(ctx context.Context, r Release, releases []Release) er
 			s.Phase = Failed
 			return
 		}
-		if s.Phase == Predeploying {
-			s.Cause = nil // how its predeploy ended is no matter any more
+		if s.Phase == Predeploying || s.Phase == Seeding {
+			s.Cause = nil // how its command ended is no matter any more
 		}
 		s.Phase, s.Message = Superseded, "Superseded by "+short(by)
 		s.Reach(StepVerdict, a.now())
@@ -76,8 +79,10 @@ func (a *Agent) step(ctx context.Context, r Release, releases []Release) error {
 	switch r.Status.Phase {
 	case Pending, "":
 		return a.prepare(ctx, r, releases)
-	case Predeploying:
-		return a.predeploy(ctx, r)
+	case Provisioning:
+		return a.provision(ctx, r, releases)
+	case Predeploying, Seeding:
+		return a.runStage(ctx, r)
 	case Applying:
 		return a.apply(ctx, r, releases)
 	case RollingOut:
@@ -160,11 +165,9 @@ func (a *Agent) prepare(ctx context.Context, r Release, releases []Release) erro
 	if err != nil {
 		return fmt.Errorf("planning release %d of %s: %w", r.Number, r.Line, err)
 	}
+	next := a.next(r, Pending)
 	return a.move(ctx, r, func(s *Status) {
-		s.Phase, s.Message, s.Inventory = Applying, "Writing its objects", union(s.Inventory, inventory)
-		if r.predeploys() {
-			s.Phase, s.Message = Predeploying, "Running its predeploy command"
-		}
+		s.Phase, s.Message, s.Inventory = next, next.begins(), union(s.Inventory, inventory)
 	})
 }
 
@@ -176,7 +179,7 @@ func (a *Agent) apply(ctx context.Context, r Release, releases []Release) error 
 	if rejected := (*Rejected)(nil); errors.As(err, &rejected) {
 		return a.fail(ctx, r, *r.refused(rejected), releases)
 	}
-	if err != nil && ctx.Err() == nil && a.givesUp(r, later(r.Status.At(StepAdmitted), r.Status.At(StepPredeployed))) {
+	if err != nil && ctx.Err() == nil && a.givesUp(r, r.Status.last()) {
 		return a.fail(ctx, r, Cause{
 			Kind: CauseNoProgress, Message: fmt.Sprintf("its objects were not written within %s: %v", applyDeadline, err),
 			Next: "ask the platform owner about the API server and its admission webhooks, then run the workflow again",

@@ -52,7 +52,7 @@ func (m *message) pullRequest() int {
 
 // commented reports whether the comment on the pull request tells of what m is about.
 func (m *message) commented() bool {
-	return m.release != nil && !m.release.Removed || m.end != nil && !m.end.destroy.Nothing
+	return m.release != nil && !m.release.Removed || m.end != nil && m.end.destroy.commented(m.end.preview)
 }
 
 // on is the commit that m is shown on.

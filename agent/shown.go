@@ -35,6 +35,10 @@ func (w Way) waited() bool { return w == WayCheck || w == WayStatus || w == WayR
 // ordinary; no release has it as its phase.
 const waitingPhase = "Waiting"
 
+// asleepPhase is what a comment shows of what was put to sleep; no release has it as
+// its phase.
+const asleepPhase = "Asleep"
+
 // phase is the phase of r as far as the way tells phases apart: what is written in
 // GitHub's lists is written as seldom as it may.
 func (r Release) phase(way Way) Phase {
@@ -46,11 +50,13 @@ func (r Release) phase(way Way) Phase {
 		shown = RollingOut
 	}
 	switch {
-	case way.waited() && r.waits():
+	case way == WayComment && r.Asleep:
+		return asleepPhase
+	case r.Parked || way.waited() && r.waits():
 		return waitingPhase
 	case way.waited():
 		return shown
-	case shown == Predeploying || shown == Restoring || way == WayComment && shown == Pending:
+	case shown == Provisioning || shown == Predeploying || shown == Seeding || shown == Restoring || way == WayComment && shown == Pending:
 		return RollingOut
 	}
 	return shown
@@ -70,6 +76,9 @@ func (r Release) shows(way Way) Reported {
 // is asked for as late shows it.
 func (r Release) unreported(way Way) bool {
 	if way == WayComment && r.Source.PullRequest == 0 {
+		return false
+	}
+	if r.Parked && way == WayDeployment { // nothing is deployed yet
 		return false
 	}
 	shown := r.Status.Shown(way)

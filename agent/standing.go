@@ -111,8 +111,12 @@ func (s Standing) words() string {
 	switch s.Phase {
 	case Pending, "":
 		return "🕓 Queued"
+	case Provisioning:
+		return "⏳ Starting its databases"
 	case Predeploying:
 		return "⏳ Running the predeploy command"
+	case Seeding:
+		return "⏳ Running the seed command"
 	case Applying, RollingOut:
 		if s.Destroyed {
 			return "⏳ Being taken away"
@@ -148,6 +152,10 @@ func (r Release) standing(v view, check string) Standing {
 	s := Standing{
 		Environment: r.Line.Environment, URL: v.Environment.URL, Phase: r.Status.Phase,
 		Commit: r.deployed(v.Releases), Check: orElse(check, v.run(r.Source.Repository, r.Source.RunID, r.Source.RunAttempt)),
+	}
+	if r.Asleep {
+		s.URL = "" // nothing answers there
+		s.State, s.Note, s.Next = sleeping(r.Line, v.previewPolicy(r.Line.App))
 	}
 	if r.Status.Cause != nil && r.Status.Phase != Superseded {
 		s.Note, s.Next = r.Status.Cause.Message, r.Status.Cause.Next

@@ -29,7 +29,7 @@ func (r Release) deploymentState(v view) DeploymentState {
 	switch r.Status.Phase {
 	case Pending, "":
 		return DeploymentQueued
-	case Predeploying, Applying, RollingOut, Restoring:
+	case Provisioning, Predeploying, Seeding, Applying, RollingOut, Restoring:
 		return DeploymentInProgress
 	case Failed, RolledBack:
 		return DeploymentFailure
@@ -72,7 +72,7 @@ func (r Release) commitStatus(v view) CommitStatus {
 		s.State = statusFailure
 	case Superseded:
 		s.State, s.Description = statusError, nothingToDo(r.title(v))
-	case Pending, Predeploying, Applying, RollingOut, Restoring:
+	case Pending, Provisioning, Predeploying, Seeding, Applying, RollingOut, Restoring:
 	}
 	return s
 }

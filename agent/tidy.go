@@ -57,7 +57,7 @@ func (a *Agent) tidy(ctx context.Context, line Line) error {
 // holdsConfig reports whether an object is named by its content.
 func (o Object) holdsConfig() bool { return o.Kind == "ConfigMap" || o.Kind == "Secret" }
 
-// isJob reports whether an object is the Job of a release's predeploy: the Jobs
+// isJob reports whether an object is the Job of one of a release's commands: the Jobs
 // of a CronJob are in no inventory.
 func (o Object) isJob() bool { return o.Kind == "Job" }
 

@@ -121,7 +121,7 @@ func (c Cause) ofOnePod() bool {
 	switch c.Kind {
 	case CauseUnschedulable, CauseNotReady, CauseNotListening, CauseProbe, CauseQuota, CauseAdmission, CauseRejected:
 		return true
-	case CauseImagePull, CauseArchitecture, CauseConfig, CauseSecret, CauseCrash, CauseOutOfMemory, CausePredeploy, CauseNoProgress:
+	case CauseImagePull, CauseArchitecture, CauseConfig, CauseSecret, CauseCrash, CauseOutOfMemory, CausePredeploy, CauseSeed, CauseTeardown, CauseNoProgress:
 	}
 	return false
 }

@@ -34,15 +34,18 @@ type world struct {
 	releases  []Release
 	changed   chan Line
 	version   int
-	live      map[string]string    // service object to image: what Apply wrote last
-	applied   []int                // release numbers in the order of Apply
-	broken    map[string]bool      // images whose pods crash
-	refused   map[string]*Rejected // by image: Apply says so
-	tasks     map[string]task      // by image: how its predeploy goes
-	jobs      map[int]*job         // by release number; made by StartPredeploy
-	checks    map[string]Check     // by external ID
-	made      int                  // check runs created
-	mute      bool                 // there is no GitHub App
+	live      map[string]string             // service object to image: what Apply wrote last
+	applied   []int                         // release numbers in the order of Apply
+	broken    map[string]bool               // images whose pods crash
+	refused   map[string]*Rejected          // by image: Apply says so
+	tasks     map[string]task               // by image: how its predeploy goes
+	jobs      map[int]*job                  // of predeploys, by release number; made by StartTask
+	chores    map[string]*job               // of seeds and teardowns, by namespace and kind
+	ran       []string                      // seeds and teardowns in the order in which they were made, "seed 1"
+	onTask    func(Release, TaskKind) error // before a Job is made; nil: nothing special
+	checks    map[string]Check              // by external ID
+	made      int                           // check runs created
+	mute      bool                          // there is no GitHub App
 	desk      desk
 	hub       hub
 	meter     Meter // of every agent; nil: nobody counts
@@ -53,6 +56,7 @@ type world struct {
 	accepted map[Object]string // images that were reported
 	reverted []Object
 	rival    string                      // puts this image in the place of what is put back
+	onDrift  func(Release)               // at each look
 	onLook   func(context.Context) error // at the end of a look that found something
 	// What a test has the world do instead; nil: nothing special.
 	onApply func(context.Context, Release) error // before anything is written
@@ -65,6 +69,8 @@ type world struct {
 
 	previews []Preview
 	spaces   map[string]*space // namespaces of previews, by name
+	sweeping *sweeping         // nil: nothing is swept
+	basin    *basin            // their databases; nil: none
 
 	questions []Question
 	silent    bool                               // the API server does not tell whether a Job is there
@@ -78,7 +84,7 @@ func newWorld(tb testing.TB) *world {
 	tb.Helper()
 	return &world{
 		app: testApp(tb), envelopes: map[string][]byte{}, live: map[string]string{}, broken: map[string]bool{},
-		refused: map[string]*Rejected{}, tasks: map[string]task{}, jobs: map[int]*job{}, checks: map[string]Check{}, accepted: map[Object]string{}, changed: make(chan Line, 1000), hub: newHub(),
+		refused: map[string]*Rejected{}, tasks: map[string]task{}, jobs: map[int]*job{}, chores: map[string]*job{}, checks: map[string]Check{}, accepted: map[Object]string{}, changed: make(chan Line, 1000), hub: newHub(),
 		spaces: map[string]*space{},
 	}
 }
@@ -187,7 +193,7 @@ func (w *world) UpdateRelease(ctx context.Context, r Release) (Release, error) {
 // write needs the lock.
 func (w *world) write(r *Release) error {
 	w.version++
-	r.Version = strconv.Itoa(w.version)
+	r.Version, r.Asleep = strconv.Itoa(w.version), false // which is of the preview's record
 	w.releases = append(w.releases, *r)
 	slices.SortFunc(w.releases, func(x, y Release) int { return x.Number - y.Number })
 	w.changed <- r.Line
@@ -267,6 +273,9 @@ func (w *world) Prune(ctx context.Context, _ Release, gone, _ []Object) ([]Objec
 			for _, j := range w.jobs {
 				j.gone = j.gone || o == j.object
 			}
+			for _, j := range w.chores {
+				j.gone = j.gone || o == j.object
+			}
 		}
 		return nil
 	})
@@ -285,7 +294,7 @@ func (w *world) Evidence(ctx context.Context, r Release, q Question) (e Evidence
 		if w.onAsk != nil {
 			e = w.onAsk(q)
 		}
-		e.Missing = q.Job && !w.silent && (w.jobs[r.Number] == nil || w.jobs[r.Number].observe().Missing)
+		e.Missing = q.Job && !w.silent && (w.jobOf(r, TaskKind(q.Name)) == nil || w.jobOf(r, TaskKind(q.Name)).observe().Missing)
 		return nil
 	})
 	e.Unread = e.Unread || err != nil
@@ -360,8 +369,12 @@ func (w *world) runUntil(end time.Time, meanwhile func()) {
 	w.mu.Lock()
 	w.die = cancel
 	w.mu.Unlock()
-	ports := Ports{Registry: w, Keys: w, Apps: w, Releases: w, Reader: w, Planner: w, Cluster: w, Predeploys: w, Cleaner: w, Drifts: w, Witness: w, Requests: w, Requesters: w, Previews: w, Records: w, Namespaces: w, Tenancies: w}
+	ports := Ports{Registry: w, Keys: w, Apps: w, Releases: w, Reader: w, Planner: w, Cluster: w, Tasks: w, Cleaner: w, Drifts: w, Witness: w, Requests: w, Requesters: w, Previews: w, Records: w, Namespaces: w, Tenancies: w}
 	w.connect(&ports)
+	w.connectSweep(&ports)
+	if w.basin != nil {
+		ports.Databases, ports.Clones = w.basin, w.basin
+	}
 	ports.Meter, ports.Pulse = w.meter, w.pulse
 	a := New(ports, Config{PollInterval: 10 * time.Second, Logger: slog.New(slog.DiscardHandler), Now: w.now})
 	if meanwhile != nil {

@@ -1,5 +1,5 @@
 // Package cli has the commands of inhaul, the developer's program: init, convert,
-// validate, plan, releases, rollback, verify-receipt and github-app.
+// validate, plan, releases, rollback, previews, wake, verify-receipt and github-app.
 //
 // Start with Commands.Run. The package touches nothing but what it is given: it
 // reads folders and writes files through Files, asks a cluster through Cluster,
@@ -52,6 +52,8 @@ type grammar struct {
 	Plan          planCommand          `cmd:"" help:"Say what a release would change."`
 	Releases      releasesCommand      `cmd:"" help:"List what was released, and say what serves."`
 	Rollback      rollbackCommand      `cmd:"" help:"Bring an older release back, straight on the cluster."`
+	Previews      previewsCommand      `cmd:"" help:"List the previews of pull requests: how they are, whose, and what they cost."`
+	Wake          wakeCommand          `cmd:"" help:"Wake a preview that was put to sleep."`
 	VerifyReceipt verifyReceiptCommand `cmd:"" help:"Say what the agent has signed about a commit, or that it has not."`
 	GitHubApp     githubAppCommand     `cmd:"" name:"github-app" help:"Make the GitHub App that the agent reports as, and give it to the agent."`
 	Version       versionCommand       `cmd:"" help:"Print the version."`

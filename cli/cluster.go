@@ -14,11 +14,13 @@ import (
 // Cluster is an API server, with the rights of whoever asks. Objects are JSON. One
 // that is not there is ErrNotFound; what may not be done is ErrForbidden.
 type Cluster struct {
-	Releases  Releases
-	Log       ReleaseLog
-	Rollbacks Rollbacks
-	Users     Users
-	Secrets   Secrets
+	Releases   Releases
+	Log        ReleaseLog
+	Rollbacks  Rollbacks
+	Users      Users
+	Secrets    Secrets
+	PreviewLog PreviewLog
+	Quotas     Quotas
 }
 
 // ReleaseLog lists releases.

@@ -15,12 +15,13 @@ import (
 )
 
 // github has the lab's GitHub answer every request whose path has PATH in it with a
-// status until it answers again, opens a pull request, or prints what was ever shown
+// status until it answers again, opens or closes a pull request without an event, or prints what was ever shown
 // of the story's repository but check runs:
 //
 //	github refuses PATH STATUS
 //	github answers PATH
 //	github pull NUMBER HEAD
+//	github closes NUMBER
 //	github shown
 func github(ts *testscript.TestScript, neg bool, args []string) {
 	what := strings.Join(args[:min(len(args), 1)], "")
@@ -37,6 +38,10 @@ func github(ts *testscript.TestScript, neg bool, args []string) {
 		number, err := strconv.Atoi(args[1])
 		ts.Check(err)
 		toGitHub(ts, http.MethodPost, "pulls", map[string]any{"repository": ts.Getenv("REPOSITORY"), "pullRequest": number, "headSHA": args[2]})
+	case what == "closes" && len(args) == 2:
+		number, err := strconv.Atoi(args[1])
+		ts.Check(err)
+		toGitHub(ts, http.MethodPost, "pulls", map[string]any{"repository": ts.Getenv("REPOSITORY"), "pullRequest": number, "action": "closed"})
 	case what == "shown" && len(args) == 1:
 		var all []written
 		ts.Check(json.Unmarshal(toGitHub(ts, http.MethodGet, "changes", nil), &all))
@@ -46,7 +51,7 @@ func github(ts *testscript.TestScript, neg bool, args []string) {
 			}
 		}
 	default:
-		ts.Fatalf("usage: github refuses PATH STATUS | answers PATH | pull NUMBER HEAD | shown")
+		ts.Fatalf("usage: github refuses PATH STATUS | answers PATH | pull NUMBER HEAD | closes NUMBER | shown")
 	}
 }
 

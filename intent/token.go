@@ -22,6 +22,7 @@ type githubClaims struct {
 	RepositoryOwnerID string `json:"repository_owner_id"`
 	Ref               string `json:"ref"`
 	RefProtected      string `json:"ref_protected"`
+	HeadRef           string `json:"head_ref"` // of a pull request: its branch
 	SHA               string `json:"sha"`
 	WorkflowRef       string `json:"workflow_ref"`
 	JobWorkflowRef    string `json:"job_workflow_ref"`
@@ -75,7 +76,7 @@ func verifyToken(e Envelope, trust Trust) (Evidence, error) {
 		Scheme: GitHubKeyID, KeyID: keyID, Issuer: standard.Issuer, TokenID: standard.ID, IssuedAt: issuedAt,
 		Claims: map[string]string{
 			"ref_protected": claims.RefProtected, "runner_environment": claims.RunnerEnvironment, "environment": claims.Environment,
-			"job_workflow_ref": claims.JobWorkflowRef,
+			"job_workflow_ref": claims.JobWorkflowRef, "head_ref": claims.HeadRef,
 		},
 	}, nil
 }

@@ -25,6 +25,7 @@ type upCommand struct {
 	Install    bool   `help:"As root: apt-get install what is missing."`
 	Kubeconfig string `help:"Use this cluster; only the registry and GitHub are started." type:"existingfile"`
 	NoBuilder  bool   `help:"Start no BuildKit."`
+	Walled     bool   `name:"network-policies" help:"Mode real: put NetworkPolicies in force, by kube-router, and have a stand-in for the internet and for metadata services."`
 }
 
 // Run brings a lab up.
@@ -34,7 +35,7 @@ func (c *upCommand) Run(m *machine, ctx *invocation) error {
 		return err
 	}
 	up := lifecycle.Up{
-		Mode: layout.Mode(c.Mode), Dir: c.Dir, Install: c.Install, Kubeconfig: c.Kubeconfig, NoBuilder: c.NoBuilder,
+		Mode: layout.Mode(c.Mode), Dir: c.Dir, Install: c.Install, Kubeconfig: c.Kubeconfig, NoBuilder: c.NoBuilder, Walled: c.Walled,
 		Self: m.self, Parts: builder, Getenv: m.getenv, Now: now, Out: m.out, Logger: m.logger,
 	}
 	return up.Run(ctx)
@@ -110,7 +111,7 @@ func (c *envCommand) Run(m *machine) error {
 }
 
 type buildCommand struct {
-	Parts []string `arg:"" optional:"" help:"sandbox, k8sbox, kwok, builder, act; all by default."`
+	Parts []string `arg:"" optional:"" help:"sandbox, k8sbox, kwok, kuberouter, builder, act; all by default."`
 }
 
 // Run builds parts.
@@ -178,7 +179,7 @@ type possibleCommand struct {
 
 // Run ends with 1 and prints why if the mode is not possible.
 func (c *possibleCommand) Run(m *machine, ctx *invocation) error {
-	if err := lifecycle.RealPossible(ctx); err != nil {
+	if err := lifecycle.RealPossible(ctx, false); err != nil {
 		fmt.Fprintln(m.out, err)
 		return commandEnded(1)
 	}

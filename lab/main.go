@@ -24,14 +24,15 @@ import (
 
 // program is the command line.
 type program struct {
-	Up     upCommand     `cmd:"" help:"Bring a lab up; says so if it is up already."`
-	Down   downCommand   `cmd:"" help:"End a lab. Nothing is left but its directory."`
-	Status statusCommand `cmd:"" help:"Show a lab and its processes."`
-	Env    envCommand    `cmd:"" help:"Print the lab's variables for eval."`
-	Build  buildCommand  `cmd:"" help:"Build programs of the lab into the cache."`
-	Path   pathCommand   `cmd:"" help:"Print where a cached program is."`
-	Push   pushCommand   `cmd:"" help:"Push one static binary as an image."`
-	Exec   execCommand   `cmd:"" help:"Run a command in the node's network (mode real)."`
+	Up        upCommand        `cmd:"" help:"Bring a lab up; says so if it is up already."`
+	Down      downCommand      `cmd:"" help:"End a lab. Nothing is left but its directory."`
+	Status    statusCommand    `cmd:"" help:"Show a lab and its processes."`
+	Env       envCommand       `cmd:"" help:"Print the lab's variables for eval."`
+	Build     buildCommand     `cmd:"" help:"Build programs of the lab into the cache."`
+	Path      pathCommand      `cmd:"" help:"Print where a cached program is."`
+	Push      pushCommand      `cmd:"" help:"Push one static binary as an image."`
+	Databases databasesCommand `cmd:"" help:"Push images of PostgreSQL and Redis, made from the machine's own."`
+	Exec      execCommand      `cmd:"" help:"Run a command in the node's network (mode real)."`
 
 	Restart restartCommand `cmd:"" help:"Kill the API server and start it again (mode kwok)."`
 

@@ -26,7 +26,7 @@ func (c *Client) Objects(ctx context.Context, r agent.Release) ([]agent.Object, 
 	if err := c.readable(r); err != nil {
 		return nil, err
 	}
-	if err := makeable(r); err != nil {
+	if err := c.makeable(r); err != nil {
 		return nil, err
 	}
 	platform, err := c.platform(ctx, r)
@@ -48,14 +48,6 @@ func (c *Client) Objects(ctx context.Context, r agent.Release) ([]agent.Object, 
 	return references, nil
 }
 
-// makeable fails if r has what no render.Platform can have.
-func makeable(r agent.Release) error {
-	if len(r.App.Databases) > 0 {
-		return refused(r, "it has databases, which this version of the agent cannot make: take them out of inhaul.yaml")
-	}
-	return nil
-}
-
 // renderer is a function of package render.
 type renderer func(agent.Release, render.Platform) ([]*unstructured.Unstructured, error)
 
@@ -74,7 +66,7 @@ func refused(r agent.Release, why string) *agent.Rejected {
 	return &agent.Rejected{Object: agent.Object{Kind: "App", Namespace: r.Namespace, Name: r.Line.App}, Message: why}
 }
 
-// Apply writes the release's objects, all but its predeploy, and returns the
+// Apply writes the release's objects, all but those of its tasks, and returns the
 // inventory: those objects, what r has in its inventory already, and what an
 // earlier attempt has left behind that no release knows of. All objects are tried
 // in a dry run first: *agent.Rejected says that one was refused or a secret is
@@ -96,7 +88,7 @@ func (c *Client) apply(ctx context.Context, r agent.Release) ([]agent.Object, er
 	if err := c.readable(r); err != nil {
 		return nil, err
 	}
-	holders := slices.DeleteFunc(render.Holders(r.App), isPredeploy)
+	holders := slices.DeleteFunc(render.Holders(r.App), isTask)
 	p, err := c.prepare(ctx, r, holders, render.Objects)
 	if err != nil {
 		return nil, err
@@ -135,7 +127,7 @@ func (c *Client) prepare(ctx context.Context, r agent.Release, holders []render.
 
 // wanted is a plan of which nothing was tried.
 func (c *Client) wanted(ctx context.Context, r agent.Release, holders []render.Holder, objects renderer) (p plan, err error) {
-	if err := makeable(r); err != nil {
+	if err := c.makeable(r); err != nil {
 		return plan{}, err
 	}
 	platform, err := c.platform(ctx, r)

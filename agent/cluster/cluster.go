@@ -31,7 +31,7 @@ var (
 	_ agent.Planner       = (*Client)(nil)
 	_ agent.Cluster       = (*Client)(nil)
 	_ agent.Cleaner       = (*Client)(nil)
-	_ agent.Predeploys    = (*Client)(nil)
+	_ agent.Tasks         = (*Client)(nil)
 	_ agent.Witness       = (*Client)(nil)
 	_ agent.Drifts        = (*Client)(nil)
 )

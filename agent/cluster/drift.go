@@ -58,7 +58,7 @@ func (c *Client) forgetIfDeleted(r agent.Release, before *v1alpha1.Release) {
 
 func (c *Client) drifted(ctx context.Context, r agent.Release, touched []agent.Object) ([]agent.Drift, error) {
 	var found []agent.Drift
-	p, err := c.wanted(ctx, r, slices.DeleteFunc(render.Holders(r.App), isPredeploy), render.Objects)
+	p, err := c.wanted(ctx, r, slices.DeleteFunc(render.Holders(r.App), isTask), serving)
 	if rejected := (*agent.Rejected)(nil); errors.As(err, &rejected) { // a secret is gone, say
 		for _, o := range touched {
 			found = append(found, agent.Drift{Object: o, Fields: []string{"changed or deleted"}, Refused: rejected.Message})
@@ -86,7 +86,7 @@ func (c *Client) examine(ctx context.Context, p plan, o agent.Object) (*agent.Dr
 		return c.examineSecret(p, o), nil
 	}
 	i := slices.IndexFunc(p.objects, func(u *unstructured.Unstructured) bool { return reference(u) == o })
-	if i < 0 { // of a predeploy, or left by an earlier try
+	if i < 0 { // of a task, or left by an earlier try
 		c.ledger.change(o, func(s *settled) { s.gone = false })
 		return nil, nil
 	}
@@ -203,7 +203,7 @@ func (c *Client) revert(ctx context.Context, r agent.Release, objects []agent.Ob
 			return err
 		}
 	}
-	p, err := c.wanted(ctx, r, slices.DeleteFunc(render.Holders(r.App), isPredeploy), render.Objects)
+	p, err := c.wanted(ctx, r, slices.DeleteFunc(render.Holders(r.App), isTask), serving)
 	if err != nil {
 		return err
 	}
@@ -240,7 +240,7 @@ func (c *Client) touched(r agent.Release, policy agent.DriftPolicy, leave func(a
 // release has it on record, empty if it has not.
 func (c *Client) isTouched(o agent.Object, recorded string, policy agent.DriftPolicy) bool {
 	live, watched := c.glanceAt(o)
-	if !watched || o.Kind == "Job" { // a predeploy's, which has done its work
+	if !watched || o.Kind == "Job" { // a task's, which has done its work
 		return false
 	}
 	s, known := c.ledger.of(o)

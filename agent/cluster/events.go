@@ -50,7 +50,7 @@ func phaseEvent(o *v1alpha1.Release, at time.Time) *corev1.Event {
 	switch agent.Phase(o.Status.Phase) {
 	case agent.Failed, agent.RolledBack, agent.Restoring:
 		kind = corev1.EventTypeWarning
-	case agent.Pending, agent.Predeploying, agent.Applying, agent.RollingOut, agent.Succeeded, agent.Superseded:
+	case agent.Pending, agent.Provisioning, agent.Predeploying, agent.Seeding, agent.Applying, agent.RollingOut, agent.Succeeded, agent.Superseded:
 	}
 	if o.Status.Cause != nil {
 		message = strings.TrimSpace(o.Status.Cause.Message + ". " + o.Status.Cause.Next)

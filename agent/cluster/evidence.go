@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/fields"
 
 	"github.com/inhaul/inhaul/agent"
+	"github.com/inhaul/inhaul/agent/render"
 	"github.com/inhaul/inhaul/api/v1alpha1"
 )
 
@@ -36,7 +37,7 @@ func (c *Client) Evidence(ctx context.Context, r agent.Release, q agent.Question
 	var e agent.Evidence
 	if q.Job {
 		kind = "Job"
-		e.Missing, e.Unread = c.jobMissing(ctx, r)
+		e.Missing, e.Unread = c.jobMissing(ctx, r, q.Name)
 	}
 	events, err := c.eventsOf(ctx, agent.Object{Kind: kind, Namespace: r.Namespace, Name: q.Name})
 	if err != nil {
@@ -55,10 +56,15 @@ func (c *Client) Evidence(ctx context.Context, r agent.Release, q agent.Question
 	return e
 }
 
-// jobMissing asks the API server whether r's predeploy Job is gone, or going;
-// unread says that it did not answer.
-func (c *Client) jobMissing(ctx context.Context, r agent.Release) (missing, unread bool) {
-	job, err := c.predeployJob(ctx, r)
+// jobMissing asks the API server whether the Job of that name, of a task of r, is
+// gone, or going; unread says that it did not answer.
+func (c *Client) jobMissing(ctx context.Context, r agent.Release, name string) (missing, unread bool) {
+	kinds := agent.TaskKinds()
+	i := slices.IndexFunc(kinds, func(kind agent.TaskKind) bool { return render.TaskName(r, kind) == name })
+	if i < 0 {
+		return true, false
+	}
+	job, err := c.taskJob(ctx, r, kinds[i])
 	if strange := (*agent.Rejected)(nil); errors.As(err, &strange) {
 		return true, false // one of that name is there, and it is somebody else's
 	}

@@ -88,19 +88,19 @@ func TestAPredeployOverTheQuotaIsTold(t *testing.T) {
 	r.App.Predeploy.Secrets = nil
 	r = f.created(t, r)
 	f.noPods(t, r.Namespace)
-	if _, err := f.StartPredeploy(t.Context(), r); err != nil {
+	if _, err := f.StartTask(t.Context(), r, agent.TaskPredeploy); err != nil {
 		t.Fatal(err)
 	}
 	o := f.awaitPredeploy(t, r, func(o agent.PredeployObservation) bool { return !o.Missing })
 	since := agent.Sightings{Started: time.Now(), Quiet: time.Now()}
 	late := time.Now().Add(15 * time.Second)
-	if got := agent.JudgePredeploy(*r.App.Predeploy, o, since, late); got.Done || len(got.Ask) != 1 || got.Ask[0].Name != render.PredeployName(r) {
+	if got := agent.JudgeTask(agent.TaskPredeploy, *r.App.Predeploy, o, since, late); got.Done || len(got.Ask) != 1 || got.Ask[0].Name != render.PredeployName(r) {
 		t.Fatalf("got %+v, want a question about the Job", got)
 	}
 	eventually(t, "the Job controller's word is told", func() bool {
 		e := f.Evidence(t.Context(), r, agent.Question{Job: true, Name: o.Name})
 		e.At, o.Evidence = late, &e
-		got := agent.JudgePredeploy(*r.App.Predeploy, o, since, late)
+		got := agent.JudgeTask(agent.TaskPredeploy, *r.App.Predeploy, o, since, late)
 		return got.Cause != nil && got.Cause.Kind == agent.CauseQuota
 	})
 }
@@ -113,7 +113,7 @@ func TestADeletedPredeployIsConfirmed(t *testing.T) {
 	r := f.withPredeploy()
 	r.App.Predeploy.Secrets = nil
 	r = f.created(t, r)
-	if _, err := f.StartPredeploy(t.Context(), r); err != nil {
+	if _, err := f.StartTask(t.Context(), r, agent.TaskPredeploy); err != nil {
 		t.Fatal(err)
 	}
 	q := agent.Question{Job: true, Name: render.PredeployName(r)}

@@ -148,7 +148,7 @@ func look(t *testing.T, c *Client, r agent.Release, s story) agent.Verdict {
 func lookAtPredeploy(t *testing.T, c *Client, r agent.Release, s story, answers map[string]*agent.Evidence) agent.Verdict {
 	t.Helper()
 	var o agent.PredeployObservation
-	err := c.WatchPredeploy(t.Context(), r, func(seen agent.PredeployObservation) bool { o = seen; return true })
+	err := c.WatchTask(t.Context(), r, agent.TaskPredeploy, func(seen agent.PredeployObservation) bool { o = seen; return true })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -158,7 +158,7 @@ func lookAtPredeploy(t *testing.T, c *Client, r agent.Release, s story, answers 
 		o.Pods[i].Evidence = answers[o.Pods[i].Name]
 	}
 	o.Evidence = answers[o.Name]
-	return agent.JudgePredeploy(*r.App.Predeploy, o, since, s.Looked.UTC())
+	return agent.JudgeTask(agent.TaskPredeploy, *r.App.Predeploy, o, since, s.Looked.UTC())
 }
 
 // recordedCluster is a Client whose caches, and whose API server, have what a

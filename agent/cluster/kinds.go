@@ -43,7 +43,7 @@ const ours = render.LabelManagedBy + "=" + render.Manager
 // The rest is read when a release that has it is written: an autoscaler's status
 // changes four times a minute for as long as it lives, a job's at every run, and
 // a cache would take all that in for a look at each deploy; of these, metadata
-// alone is watched (see glance). Of Jobs, those of predeploys are kept and not the
+// alone is watched (see glance). Of Jobs, those of tasks are kept and not the
 // many that are made by schedules. What is in a Secret is never kept.
 func (c clients) resources() []resource {
 	core, apps := c.core.RESTClient(), c.apps.RESTClient()

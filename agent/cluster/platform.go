@@ -34,7 +34,8 @@ func (c *Client) platform(ctx context.Context, r agent.Release) (render.Platform
 			return render.Platform{}, err
 		}
 	}
-	return render.Platform{Routing: routing, Host: environment.Host, KEDA: has.keda, Gateway: has.gateway}, nil
+	on := render.Platform{Routing: routing, Host: environment.Host, KEDA: has.keda, Gateway: has.gateway}
+	return on, c.databasePlatform(r, &on)
 }
 
 // environment is the platform owner's word on line; the zero value if there is none.

@@ -29,7 +29,7 @@ func (f *fixture) awaitPredeploy(t *testing.T, r agent.Release, want func(agent.
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	var seen agent.PredeployObservation
-	if err := f.WatchPredeploy(ctx, r, func(o agent.PredeployObservation) bool { seen = o; return want(o) }); err != nil {
+	if err := f.WatchTask(ctx, r, agent.TaskPredeploy, func(o agent.PredeployObservation) bool { seen = o; return want(o) }); err != nil {
 		t.Fatalf("watching: %v; last seen: %+v", err, seen)
 	}
 	return seen
@@ -41,7 +41,7 @@ func TestPredeployRunsOnce(t *testing.T) {
 	r := f.created(t, f.withPredeploy())
 	f.awaitPredeploy(t, r, func(o agent.PredeployObservation) bool { return o.Missing })
 	f.putSecret(t, r.Namespace, "shop", map[string]string{"url": "postgres://"})
-	inventory, err := f.StartPredeploy(t.Context(), r)
+	inventory, err := f.StartTask(t.Context(), r, agent.TaskPredeploy)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +59,7 @@ func TestPredeployRunsOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.requests.take()
-	again, err := f.StartPredeploy(t.Context(), r)
+	again, err := f.StartTask(t.Context(), r, agent.TaskPredeploy)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,7 +84,7 @@ func TestPredeployRunsOnce(t *testing.T) {
 	other := r
 	other.Intent = "sha256:" + strings.Repeat("f", 64)
 	var rejected *agent.Rejected
-	if _, err := f.StartPredeploy(t.Context(), other); !errors.As(err, &rejected) || rejected.Object.Kind != "Job" {
+	if _, err := f.StartTask(t.Context(), other, agent.TaskPredeploy); !errors.As(err, &rejected) || rejected.Object.Kind != "Job" {
 		t.Errorf("another release's Job: got %v, want it refused", err)
 	}
 
@@ -101,20 +101,20 @@ func TestRejectedPredeployWritesNothing(t *testing.T) {
 	r := f.created(t, f.withPredeploy())
 	f.requests.take()
 	var rejected *agent.Rejected
-	if _, err := f.StartPredeploy(t.Context(), r); !errors.As(err, &rejected) || !strings.HasPrefix(rejected.Message, "predeploy: DATABASE_URL:") {
+	if _, err := f.StartTask(t.Context(), r, agent.TaskPredeploy); !errors.As(err, &rejected) || !strings.HasPrefix(rejected.Message, "predeploy: DATABASE_URL:") {
 		t.Errorf("without its secret: got %v, want it refused", err)
 	}
 	f.putSecret(t, r.Namespace, "shop", map[string]string{"url": "postgres://"})
 	r.App.Predeploy.Env = map[string]string{"not a key": "password=hunter2"}
 	f.requests.take()
-	if _, err := f.StartPredeploy(t.Context(), r); !errors.As(err, &rejected) || strings.Contains(err.Error(), "hunter2") {
+	if _, err := f.StartTask(t.Context(), r, agent.TaskPredeploy); !errors.As(err, &rejected) || strings.Contains(err.Error(), "hunter2") {
 		t.Errorf("with a bad key: got %v, want it refused without its value", err)
 	}
 	for _, sent := range writes(f.requests.take()) {
 		t.Errorf("written: %s", sent)
 	}
 	r.App.Predeploy = nil
-	if inventory, err := f.StartPredeploy(t.Context(), r); err != nil || len(inventory) != 0 {
+	if inventory, err := f.StartTask(t.Context(), r, agent.TaskPredeploy); err != nil || len(inventory) != 0 {
 		t.Errorf("a release without predeploy: got %v, %v", inventory, err)
 	}
 }

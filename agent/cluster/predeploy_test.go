@@ -74,7 +74,7 @@ func TestObservePredeploy(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			test.want.Name = "shop-predeploy-r7"
-			if diff := cmp.Diff(test.want, observePredeploy(r, test.job, nil)); diff != "" {
+			if diff := cmp.Diff(test.want, observeTask(r, agent.TaskPredeploy, test.job, nil)); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
@@ -94,7 +94,7 @@ func TestObservePredeploysPods(t *testing.T) {
 		}
 	}
 	pods := []*corev1.Pod{pod("b", "job"), pod("web", "replicaset"), pod("nightly", "another job"), pod("a", "job")}
-	got := observePredeploy(r, predeployOf(t, r), pods).Pods
+	got := observeTask(r, agent.TaskPredeploy, predeployOf(t, r), pods).Pods
 	if len(got) != 2 || got[0].Name != "a" || got[1].Name != "b" || len(got[0].Containers) != 1 || got[0].Containers[0].ExitCode != 3 {
 		t.Errorf("got %+v, want the Job's own pods, sorted, with how they ended", got)
 	}

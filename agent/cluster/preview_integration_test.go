@@ -11,6 +11,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -170,12 +171,39 @@ func (f *fixture) checkRails(t *testing.T, namespace string) {
 	if err != nil || len(deny.Spec.Ingress) != 0 || len(deny.Spec.PodSelector.MatchLabels) != 0 {
 		t.Errorf("got policy %+v, %v; want one that lets nothing in to any pod", deny, err)
 	}
+	if err == nil && (!slices.Contains(deny.Spec.PolicyTypes, networkingv1.PolicyTypeEgress) || len(deny.Spec.Egress) == 0) {
+		t.Errorf("got policy %+v, want one about what goes out too", deny.Spec)
+	}
 	// A pod that says nothing of itself fits: it is admitted.
 	_, err = f.admin.core.Pods(namespace).Create(t.Context(), &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Name: "silent"}, Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "x", Image: "x"}}},
 	}, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 	if err != nil && !strings.Contains(err.Error(), "serviceaccount") {
 		t.Errorf("a pod without requests: %v", err)
+	}
+}
+
+// TestRailsFollowTheApp has an agent that put the rails up already.
+func TestRailsFollowTheApp(t *testing.T) {
+	t.Parallel()
+	f := previewing(t)
+	r, _ := f.preview(t)
+	r = f.created(t, r)
+	for _, row := range []struct {
+		egress string
+		rules  int
+	}{{`{"allow":["10.20.0.0/16"]}`, 4}, {`{"open":true}`, 0}, {`{"open":false}`, 3}} {
+		f.putPreviews(t, `{"namespace":"`+f.namespace+`-pr-{number}","egress":`+row.egress+`}`)
+		eventually(t, "the rails are those of "+row.egress, func() bool {
+			if err := f.ensureNamespace(t.Context(), r); err != nil { // as each deploy does
+				t.Fatal(err)
+			}
+			walls, err := f.admin.networking.NetworkPolicies(r.Namespace).Get(t.Context(), render.PreviewRails, metav1.GetOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return len(walls.Spec.Egress) == row.rules && slices.Contains(walls.Spec.PolicyTypes, networkingv1.PolicyTypeEgress) == (row.rules > 0)
+		})
 	}
 }
 

@@ -31,6 +31,9 @@ func domainPreviewPolicy(o *v1alpha1.PreviewPolicy) *agent.PreviewPolicy {
 	if h := o.Clone; h != nil {
 		p.Clone = &agent.CloneHook{Namespace: h.Namespace, Image: h.Image, Command: h.Command, Source: h.Source, Timeout: period(h.Timeout)}
 	}
+	if f := o.Forks; f != nil {
+		p.Forks = &agent.ForkPolicy{Heads: f.Heads, Quota: agent.Quota(f.Quota), IdleTTL: period(f.IdleTTL), TTL: period(f.TTL)}
+	}
 	if e := o.Egress; e != nil {
 		p.EgressOpen, p.EgressAllow = e.Open, e.Allow
 	}
@@ -55,7 +58,7 @@ func domainPreview(o *v1alpha1.Preview) agent.Preview {
 		Line: line, UID: string(o.UID), Repository: s.Repository, RepositoryID: s.RepositoryID, Namespace: s.Namespace, Group: s.Group, Owner: s.Owner,
 		Phase: agent.PreviewPhase(s.Phase), Message: s.Message, Comment: s.Comment,
 		CreatedAt: plainTime(s.CreatedAt), LastPushAt: plainTime(s.LastPushAt), DestroyedAt: plainTime(s.DestroyedAt),
-		AsleepAt: plainTime(s.AsleepAt), ActiveAt: plainTime(s.ActiveAt), Labels: s.Labels, LookedAt: plainTime(s.LookedAt),
+		Fork: s.Fork, AsleepAt: plainTime(s.AsleepAt), Turning: s.Turning, WakeAsked: wakeAsked(o), ActiveAt: plainTime(s.ActiveAt), Labels: s.Labels, LookedAt: plainTime(s.LookedAt),
 		SeededAt: plainTime(s.SeededAt), TornDownAt: plainTime(s.TornDownAt), Waiting: domainWaiting(line, s.Namespace, s.Waiting),
 		Marks: domainMarks(s.Marks),
 		Decided: each(s.Decided, func(d v1alpha1.Decided) agent.Decided {
@@ -65,7 +68,7 @@ func domainPreview(o *v1alpha1.Preview) agent.Preview {
 			return agent.Destroy{
 				Reason: agent.EndReason(d.Reason),
 				Intent: d.Intent, Rule: d.Rule, Source: domainSource(d.Source), IssuedAt: plainTime(d.IssuedAt), Evidence: domainEvidence(d.Evidence),
-				At: plainTime(d.AdmittedAt), DoneAt: plainTime(d.DoneAt), Nothing: d.Nothing, Kept: d.Kept, Reported: each(d.Reported, domainReported), ReportedOn: d.ReportedOn,
+				At: plainTime(d.AdmittedAt), DoneAt: plainTime(d.DoneAt), Nothing: d.Nothing, Kept: d.Kept, Teardown: domainCause(d.Teardown), Reported: each(d.Reported, domainReported), ReportedOn: d.ReportedOn,
 			}
 		}),
 		Remains: each(s.Remains, func(r v1alpha1.Remains) agent.Release {
@@ -79,6 +82,16 @@ func domainPreview(o *v1alpha1.Preview) agent.Preview {
 		}),
 		Version: o.ResourceVersion,
 	}
+}
+
+// wakeAsked is when somebody has last asked for the preview that o records to be
+// awake; zero for never, and for what is no time.
+func wakeAsked(o *v1alpha1.Preview) time.Time {
+	at, err := time.Parse(time.RFC3339, o.Annotations[v1alpha1.AnnotationWake])
+	if err != nil {
+		return time.Time{}
+	}
+	return at.UTC()
 }
 
 // previewObject is p as a custom resource of namespace, within the bounds of the
@@ -98,7 +111,7 @@ func previewObject(p agent.Preview, namespace string) *v1alpha1.Preview {
 			Phase: string(p.Phase), Message: cut(redact(p.Message), v1alpha1.MaxMessage), Namespace: p.Namespace, Group: p.Group, Owner: p.Owner,
 			Repository: p.Repository, RepositoryID: p.RepositoryID, Comment: p.Comment,
 			CreatedAt: micro(p.CreatedAt), LastPushAt: micro(p.LastPushAt), DestroyedAt: micro(p.DestroyedAt), Marks: marks,
-			AsleepAt: micro(p.AsleepAt), ActiveAt: micro(p.ActiveAt), Labels: p.Labels, LookedAt: micro(p.LookedAt),
+			Fork: p.Fork, AsleepAt: micro(p.AsleepAt), Turning: p.Turning, ActiveAt: micro(p.ActiveAt), Labels: p.Labels, LookedAt: micro(p.LookedAt),
 			SeededAt: micro(p.SeededAt), TornDownAt: micro(p.TornDownAt), Waiting: waitingResource(p.Waiting),
 			Decided: each(p.Decided[max(0, len(p.Decided)-v1alpha1.MaxDecided):], func(d agent.Decided) v1alpha1.Decided {
 				return v1alpha1.Decided{Intent: d.Intent, IssuedAt: micro(d.IssuedAt)}
@@ -107,7 +120,7 @@ func previewObject(p agent.Preview, namespace string) *v1alpha1.Preview {
 				return v1alpha1.Destroy{
 					Reason: string(d.Reason),
 					Intent: d.Intent, Rule: d.Rule, Source: sourceResource(d.Source), IssuedAt: micro(d.IssuedAt), Evidence: evidenceResource(d.Evidence),
-					AdmittedAt: micro(d.At), DoneAt: micro(d.DoneAt), Nothing: d.Nothing, Kept: d.Kept, Reported: each(d.Reported, reportedResource), ReportedOn: d.ReportedOn,
+					AdmittedAt: micro(d.At), DoneAt: micro(d.DoneAt), Nothing: d.Nothing, Kept: d.Kept, Teardown: causeResource(d.Teardown), Reported: each(d.Reported, reportedResource), ReportedOn: d.ReportedOn,
 				}
 			}),
 			Remains: each(p.Remains[max(0, len(p.Remains)-v1alpha1.MaxRemains):], func(r agent.Release) v1alpha1.Remains {

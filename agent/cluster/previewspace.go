@@ -17,45 +17,42 @@ import (
 	"github.com/inhaul/inhaul/spec"
 )
 
-// previewOf is the preview that the namespace of r belongs to, and its quotas: those
-// of all apps of its group. False if r's environment is a declared one. A preview
-// without a record has no UID.
-func (c *Client) previewOf(r agent.Release) (agent.Preview, []agent.Quota, bool) {
-	number, is := spec.PreviewNumber(r.Line.Environment)
-	if !is {
-		return agent.Preview{}, nil, false
+// previewOf is the preview that the namespace of r belongs to, what is allowed of the
+// namespace, and the quotas of the other apps of its group; false if r's environment is
+// a declared one. A preview without a record has no UID.
+func (c *Client) previewOf(r agent.Release) (p agent.Preview, policy agent.PreviewPolicy, others []agent.Quota, is bool) {
+	if _, is := spec.PreviewNumber(r.Line.Environment); !is {
+		return p, policy, nil, false
 	}
-	var quotas []agent.Quota
+	p, _ = c.Preview(r.Line)
+	p.Line = r.Line
 	apps := c.Apps()
 	for _, app := range apps {
 		if app.Name != r.Line.App {
 			continue
 		}
 		if app.Declares(r.Line.Environment) {
-			return agent.Preview{}, nil, false
+			return agent.Preview{}, policy, nil, false
 		}
-		for _, mate := range app.Housemates(apps, number) {
-			if mate.PreviewPolicy != nil {
-				quotas = append(quotas, mate.PreviewPolicy.Quota)
-			}
-		}
+		policy, others = app.Roof(p, apps)
 	}
-	p, _ := c.Preview(r.Line)
-	return p, quotas, true
+	return p, policy, others, true
 }
 
 // ensurePreview makes the namespace of r, which is that of p, and puts up its guard
-// rails, once per process and quota unless the policy among them is missing. It never
-// takes a namespace that was not made for p.
-func (c *Client) ensurePreview(ctx context.Context, r agent.Release, p agent.Preview, quotas []agent.Quota) error {
-	if p.Phase != agent.PreviewActive {
-		return c.notMade(r, "the preview is being taken away")
+// rails, once per process and what the platform owner says of them unless the policy
+// among them is missing. It returns before anything else of r is in the namespace, so no
+// pod of it runs without them. It never takes a namespace that was not made for p, or
+// for an app of its group that is in it. The others are the quotas of these.
+func (c *Client) ensurePreview(ctx context.Context, r agent.Release, p agent.Preview, policy agent.PreviewPolicy, others ...agent.Quota) error {
+	if p.Phase != agent.PreviewActive { // since the release was admitted: it is looked at again
+		return fmt.Errorf("making namespace %s: the preview is being taken away: %w", r.Namespace, agent.ErrConflict)
 	}
-	rails, err := render.RailsOf(r, p.UID, quotas...)
+	rails, err := render.RailsOf(r, cmp.Or(p.Owner, p.UID), policy, others...)
 	if err != nil {
 		return c.notMade(r, err.Error())
 	}
-	known := fmt.Sprintf("%s %s %+v", p.UID, p.Owner, quotas)
+	known := fmt.Sprintf("%s %s %s %+v %+v %t %q", p.UID, p.Owner, p.CreatedAt, policy.Quota, others, policy.EgressOpen, policy.EgressAllow)
 	c.mu.Lock()
 	ensured := c.ensured[r.Namespace] == known
 	c.mu.Unlock()
@@ -81,7 +78,7 @@ func (c *Client) ensurePreview(ctx context.Context, r agent.Release, p agent.Pre
 			return err
 		},
 		"NetworkPolicy": func(ctx context.Context, options metav1.PatchOptions) error {
-			body, err := applied(rails.Deny)
+			body, err := applied(rails.Walls)
 			if err == nil {
 				_, err = c.clients.networking.NetworkPolicies(r.Namespace).Patch(ctx, render.PreviewRails, types.ApplyPatchType, body, options)
 			}

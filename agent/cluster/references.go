@@ -142,15 +142,15 @@ func (a absences) rejected(namespace string) error {
 
 // setting is where inhaul.yaml may have the reference, in its words.
 func (a absence) setting() string {
-	if who := a.services[0]; who != strings.TrimPrefix(render.HolderPredeploy, ".") {
+	if who := a.services[0]; !slices.Contains(agent.TaskKinds(), agent.TaskKind(who)) {
 		return "services." + who + ".secrets." + a.variable
 	}
 	return "secrets." + a.variable
 }
 
-// holderName is what people call a holder: the service's name, or predeploy.
+// holderName is what people call a holder: the name of the service, or of the task.
 func holderName(h render.Holder) string {
-	if h.Name == render.HolderPredeploy {
+	if isTask(h) {
 		return strings.TrimPrefix(h.Name, ".")
 	}
 	name, _, _ := strings.Cut(h.Name, ".") // of the scaler of its queue

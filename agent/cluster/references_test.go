@@ -46,21 +46,21 @@ func TestValuesOfReferences(t *testing.T) {
 	store := kept{"db#url": "postgres://", "db#user": "shop"}
 	holders := []render.Holder{
 		{Name: "web", Secrets: map[string]string{"DATABASE_URL": "k8s://db#url", "USER": "k8s://db#user", "KEY": "generate://16"}},
-		{Name: render.HolderPredeploy, Secrets: map[string]string{"DATABASE_URL": "k8s://db#url", "KEY": "generate://16", "OTHER": "generate://16"}},
+		{Name: render.TaskHolder(agent.TaskPredeploy), Secrets: map[string]string{"DATABASE_URL": "k8s://db#url", "KEY": "generate://16", "OTHER": "generate://16"}},
 		{Name: "worker"},
 	}
 	got, err := testLookup(store).values(t.Context(), holders)
 	if err != nil {
 		t.Fatal(err)
 	}
-	key, other := got["web"]["KEY"], got[render.HolderPredeploy]["OTHER"]
+	key, other := got["web"]["KEY"], got[render.TaskHolder(agent.TaskPredeploy)]["OTHER"]
 	if len(key) != 32 || len(other) != 32 || key == other {
 		t.Errorf("generated values: got %q and %q", key, other)
 	}
 	want := map[string]map[string]string{
-		"web":                  {"DATABASE_URL": "postgres://", "USER": "shop", "KEY": key},
-		render.HolderPredeploy: {"DATABASE_URL": "postgres://", "KEY": key, "OTHER": other},
-		"worker":               {},
+		"web":                                  {"DATABASE_URL": "postgres://", "USER": "shop", "KEY": key},
+		render.TaskHolder(agent.TaskPredeploy): {"DATABASE_URL": "postgres://", "KEY": key, "OTHER": other},
+		"worker":                               {},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -76,7 +76,7 @@ func TestMissingSecretsAreNamedAllAtOnce(t *testing.T) {
 		{Name: "web", Secrets: map[string]string{"DATABASE_URL": "k8s://db#url", "KEY": "aws-sm://key", "USER": "k8s://db#user"}},
 		{Name: "worker", Secrets: map[string]string{"DATABASE_URL": "k8s://db#url"}},
 		{Name: "worker.queue", Secrets: map[string]string{"DATABASE_URL": "k8s://db#url"}},
-		{Name: render.HolderPredeploy, Secrets: map[string]string{"OLD": "sk_live_abcdefghijklmnop"}},
+		{Name: render.TaskHolder(agent.TaskPredeploy), Secrets: map[string]string{"OLD": "sk_live_abcdefghijklmnop"}},
 	}
 	_, err := testLookup(kept{"db#user": "shop"}).values(t.Context(), holders)
 	var rejected *agent.Rejected

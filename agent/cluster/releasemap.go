@@ -164,16 +164,9 @@ func statusResource(s agent.Status) v1alpha1.ReleaseStatus {
 		SupersededBy: s.SupersededBy, RestoredTo: s.RestoredTo,
 		ReportedOn:   s.ReportedOn,
 		PredeployLog: cutHead(s.PredeployLog, v1alpha1.MaxLog),
+		SeedLog:      cutHead(s.SeedLog, v1alpha1.MaxLog),
 	}
-	if c := s.Cause; c != nil {
-		o.Cause = &v1alpha1.Cause{
-			Kind: string(c.Kind), Service: c.Service, Setting: c.Setting, Pod: c.Pod, Container: c.Container, ExitCode: c.ExitCode,
-			Message: cut(told(c.Message), v1alpha1.MaxMessage), Next: cut(c.Next, v1alpha1.MaxMessage), Log: cutHead(c.Log, v1alpha1.MaxLog),
-		}
-		for _, event := range c.Events[max(0, len(c.Events)-v1alpha1.MaxEvents):] {
-			o.Cause.Events = append(o.Cause.Events, cut(event, v1alpha1.MaxEvent))
-		}
-	}
+	o.Cause = causeResource(s.Cause)
 	o.Timeline = each(s.Timeline, momentResource)
 	o.Reported = each(s.Reported, reportedResource)
 	o.Services = each(s.Services, func(s agent.ServiceStatus) v1alpha1.ServiceStatus { return v1alpha1.ServiceStatus(s) })
@@ -188,18 +181,43 @@ func domainStatus(o v1alpha1.ReleaseStatus) agent.Status {
 		Timeline:     domainTimeline(o.Timeline),
 		ReportedOn:   o.ReportedOn,
 		PredeployLog: o.PredeployLog,
+		SeedLog:      o.SeedLog,
 	}
-	if c := o.Cause; c != nil {
-		s.Cause = &agent.Cause{
-			Kind: agent.CauseKind(c.Kind), Service: c.Service, Setting: c.Setting, Pod: c.Pod, Container: c.Container, ExitCode: c.ExitCode,
-			Message: c.Message, Next: c.Next, Log: c.Log, Events: c.Events,
-		}
-	}
+	s.Cause = domainCause(o.Cause)
 	s.Reported = each(o.Reported, domainReported)
 	s.Services = each(o.Services, func(s v1alpha1.ServiceStatus) agent.ServiceStatus { return agent.ServiceStatus(s) })
 	s.Drift = each(o.Drift, domainDrift)
 	s.Inventory = each(o.Inventory, referenceOf)
 	return s
+}
+
+// causeResource is c within the bounds of the schema.
+func causeResource(c *agent.Cause) *v1alpha1.Cause {
+	if c == nil {
+		return nil
+	}
+	told := redact
+	if c.Kind == agent.CauseSecret {
+		told = func(text string) string { return text }
+	}
+	o := &v1alpha1.Cause{
+		Kind: string(c.Kind), Service: c.Service, Setting: c.Setting, Pod: c.Pod, Container: c.Container, ExitCode: c.ExitCode,
+		Message: cut(told(c.Message), v1alpha1.MaxMessage), Next: cut(c.Next, v1alpha1.MaxMessage), Log: cutHead(c.Log, v1alpha1.MaxLog),
+	}
+	for _, event := range c.Events[max(0, len(c.Events)-v1alpha1.MaxEvents):] {
+		o.Events = append(o.Events, cut(event, v1alpha1.MaxEvent))
+	}
+	return o
+}
+
+func domainCause(c *v1alpha1.Cause) *agent.Cause {
+	if c == nil {
+		return nil
+	}
+	return &agent.Cause{
+		Kind: agent.CauseKind(c.Kind), Service: c.Service, Setting: c.Setting, Pod: c.Pod, Container: c.Container, ExitCode: c.ExitCode,
+		Message: c.Message, Next: c.Next, Log: c.Log, Events: c.Events,
+	}
 }
 
 func momentResource(m agent.Moment) v1alpha1.Moment {

@@ -67,7 +67,7 @@ func filled[T any]() T {
 func TestReleaseRoundTrip(t *testing.T) {
 	t.Parallel()
 	want := filled[agent.Release]()
-	want.Removed = false // of a release that has no resource any more
+	want.Removed, want.Parked, want.Asleep = false, false, false // of a release that has no resource any more, and of its preview
 	encoded, err := json.Marshal(releaseResource(want))
 	if err != nil {
 		t.Fatal(err)
@@ -214,6 +214,10 @@ func TestAppRoundTrip(t *testing.T) {
 			Namespace: want.PreviewPolicy.Clone.Namespace, Image: want.PreviewPolicy.Clone.Image, Command: want.PreviewPolicy.Clone.Command,
 			Source: want.PreviewPolicy.Clone.Source, Timeout: want.PreviewPolicy.Clone.Timeout.String(),
 		},
+		Forks: &v1alpha1.ForkPolicy{
+			Heads: want.PreviewPolicy.Forks.Heads, Quota: v1alpha1.Quota(want.PreviewPolicy.Forks.Quota),
+			IdleTTL: want.PreviewPolicy.Forks.IdleTTL.String(), TTL: want.PreviewPolicy.Forks.TTL.String(),
+		},
 		Egress: &v1alpha1.PreviewEgress{Open: want.PreviewPolicy.EgressOpen, Allow: want.PreviewPolicy.EgressAllow},
 	}
 	o.Status = appStatusResource(want.Status)
@@ -244,13 +248,14 @@ func TestPreviewRoundTrip(t *testing.T) {
 		}
 	}
 	parked := &want.Waiting.Release // it begins anew
-	parked.Line, parked.Namespace, parked.Removed, parked.Version = want.Line, want.Namespace, false, ""
+	parked.Line, parked.Namespace, parked.Removed, parked.Parked, parked.Asleep, parked.Version = want.Line, want.Namespace, false, false, false, ""
 	parked.Status = agent.Status{Phase: agent.Pending}
 	o := previewObject(want, "inhaul")
 	if o.Name != previewName(want.Line) || o.Namespace != "inhaul" || o.Spec.PullRequest != 7 {
 		t.Errorf("got %s in %s of pull request %d", o.Name, o.Namespace, o.Spec.PullRequest)
 	}
 	o.UID = types.UID(want.UID)
+	o.Annotations = map[string]string{v1alpha1.AnnotationWake: want.WakeAsked.Format(time.RFC3339Nano)} // others write it
 	encoded, err := json.Marshal(o)
 	if err != nil {
 		t.Fatal(err)

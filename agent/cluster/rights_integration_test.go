@@ -71,11 +71,11 @@ func (f *fixture) deployEverything(t *testing.T, r agent.Release) agent.Release 
 	installExtensions(t)
 	f.putSecret(t, r.Namespace, "shop", map[string]string{"REDIS_URL": "redis://redis.example.com"})
 	r.App = f.everything(1).App
-	started, err := f.StartPredeploy(t.Context(), r)
+	started, err := f.StartTask(t.Context(), r, agent.TaskPredeploy)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if again, err := f.StartPredeploy(t.Context(), r); err != nil || len(again) != len(started) {
+	if again, err := f.StartTask(t.Context(), r, agent.TaskPredeploy); err != nil || len(again) != len(started) {
 		t.Errorf("the predeploy again: got %v, %v", again, err)
 	}
 	f.awaitPredeploy(t, r, func(o agent.PredeployObservation) bool { return !o.Missing })

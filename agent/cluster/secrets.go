@@ -35,6 +35,7 @@ type sealed struct {
 	fresh     []*corev1.Secret    // those that have to be made, in this order
 	own       []string            // those of the app that are there, but for the seed
 	values    map[string]struct{} // what must not be in any message
+	databases map[string]string   // the URL of each, by name
 }
 
 // references names the holders' Secrets; the seed is no release's.
@@ -52,17 +53,20 @@ func (s sealed) references() []agent.Object {
 // what the references say now.
 func (c *Client) seal(ctx context.Context, r agent.Release, holders []render.Holder) (sealed, error) {
 	s := sealed{namespace: r.Namespace, names: map[string]string{}, values: map[string]struct{}{}}
-	if len(holders) == 0 {
+	if len(holders) == 0 && len(r.App.Databases) == 0 {
 		return s, nil
 	}
 	own, err := c.ownSecrets(ctx, r)
 	if err != nil {
 		return s, err
 	}
-	for name := range own {
-		if name != generatedName(r.Line.App) {
+	for name, secret := range own {
+		if name != generatedName(r.Line.App) && secret.Labels[render.LabelDatabase] == "" { // these are never pruned
 			s.own = append(s.own, name)
 		}
+	}
+	if err := c.credentials(ctx, r, own, &s); err != nil {
+		return s, err
 	}
 	s.names = recordedSecrets(r, c.Releases(r.Line), holders, own)
 	left := slices.DeleteFunc(slices.Clone(holders), func(h render.Holder) bool { return s.names[h.Name] != "" })
@@ -95,6 +99,7 @@ func (c *Client) resolve(ctx context.Context, r agent.Release, holders []render.
 		return err
 	}
 	for _, h := range holders {
+		s.giveDatabases(r, h, values[h.Name])
 		secret, err := newSecret(r, h, values[h.Name], seed)
 		if err != nil {
 			return err
@@ -139,6 +144,9 @@ func newSecret(r agent.Release, h render.Holder, values map[string]string, s see
 func recordedSecrets(r agent.Release, releases []agent.Release, holders []render.Holder, own map[string]*corev1.Secret) map[string]string {
 	names := map[string]string{}
 	for _, old := range append([]agent.Release{r}, broughtBack(r, releases)...) {
+		if !slices.Equal(old.App.Databases, r.App.Databases) {
+			continue // its Secrets have the variables of other databases
+		}
 		then := render.Holders(old.App)
 		for _, o := range old.Status.Inventory {
 			secret := own[o.Name]

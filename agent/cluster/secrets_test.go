@@ -63,7 +63,7 @@ func TestRecordedSecrets(t *testing.T) {
 	}
 	own := map[string]*corev1.Secret{}
 	for _, s := range []*corev1.Secret{
-		secret("web-1", "web"), secret("worker-1", "worker"), secret("web-2", "web"), secret("worker-2", "worker"), secret("pre-5", render.HolderPredeploy),
+		secret("web-1", "web"), secret("worker-1", "worker"), secret("web-2", "web"), secret("worker-2", "worker"), secret("pre-5", render.TaskHolder(agent.TaskPredeploy)),
 	} {
 		own[s.Name] = s
 	}
@@ -104,10 +104,10 @@ func TestRecordedSecrets(t *testing.T) {
 		want map[string]string
 	}{
 		"news":                            {release(5, 500, agent.ReasonNewest), map[string]string{}},
-		"news that has a predeploy":       {release(5, 500, agent.ReasonNewest, "pre-5"), map[string]string{render.HolderPredeploy: "pre-5"}},
+		"news that has a predeploy":       {release(5, 500, agent.ReasonNewest, "pre-5"), map[string]string{render.TaskHolder(agent.TaskPredeploy): "pre-5"}},
 		"the newest run again":            {release(5, 200, agent.ReasonRedeploy), map[string]string{}},
 		"an old run again":                {release(5, 100, agent.ReasonRollback), map[string]string{"web": "web-2", "worker": "worker-1"}},
-		"a release by number":             {byNumber, map[string]string{"web": "web-2", "worker": "worker-2", render.HolderPredeploy: "pre-5"}},
+		"a release by number":             {byNumber, map[string]string{"web": "web-2", "worker": "worker-2", render.TaskHolder(agent.TaskPredeploy): "pre-5"}},
 		"a rollback by number":            {chained, map[string]string{"web": "web-1", "worker": "worker-2"}},
 		"the good release after a bad":    {releases[1], map[string]string{"web": "web-2", "worker": "worker-2"}},
 		"a run that refers elsewhere now": {elsewhere, map[string]string{"worker": "worker-1"}},

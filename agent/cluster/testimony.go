@@ -99,8 +99,13 @@ func (c *Client) witnesses(r agent.Release, cause agent.Cause) []agent.Object {
 		return agent.Object{Kind: kind, Namespace: r.Namespace, Name: name}
 	}
 	var all []agent.Object
-	if r.Status.Phase == agent.Predeploying {
-		all = append(all, of("Job", render.PredeployName(r)))
+	switch {
+	case cause.Kind == agent.CauseTeardown:
+		all = append(all, of("Job", render.TaskName(r, agent.TaskTeardown)))
+	case r.Status.Phase == agent.Predeploying:
+		all = append(all, of("Job", render.TaskName(r, agent.TaskPredeploy)))
+	case r.Status.Phase == agent.Seeding:
+		all = append(all, of("Job", render.TaskName(r, agent.TaskSeed)))
 	}
 	if cause.Pod != "" {
 		all = append(all, of("Pod", cause.Pod))

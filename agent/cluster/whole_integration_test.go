@@ -143,7 +143,7 @@ func TestEveryKindIsAppliedAndPruned(t *testing.T) {
 	f.putSecret(t, r.Namespace, "shop", map[string]string{"REDIS_URL": "rediss://user:hunter2@redis.example.com:6380"})
 
 	var err error
-	if r.Status.Inventory, err = f.StartPredeploy(t.Context(), r); err != nil {
+	if r.Status.Inventory, err = f.StartTask(t.Context(), r, agent.TaskPredeploy); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff([]string{"ConfigMap", "Job", "Secret"}, kinds(r.Status.Inventory)); diff != "" {
@@ -324,7 +324,7 @@ func TestStoriesAreAccepted(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", path, err)
 		}
-		predeploy, err := render.Predeploy(r, platform)
+		predeploy, err := render.Task(r, agent.TaskPredeploy, platform)
 		if err != nil {
 			t.Fatalf("%s: %v", path, err)
 		}

@@ -32,10 +32,14 @@ func (s service) deployment() (*appsv1.Deployment, error) {
 		replicas = s.Scale.Min
 		meta.Annotations[AnnotationScale] = strconv.Itoa(s.Scale.Min) + "-" + strconv.Itoa(s.Scale.Max)
 	}
+	if s.release.Asleep { // which switches a HorizontalPodAutoscaler off, and has nothing kept of what it has done
+		replicas = 0
+		delete(meta.Annotations, AnnotationScale)
+	}
 	return &appsv1.Deployment{
 		ObjectMeta: meta,
 		Spec: appsv1.DeploymentSpec{
-			Replicas:                new(int32(replicas)), //nolint:gosec // because spec and the Release's schema bound it
+			Replicas:                new(int32(replicas)),
 			RevisionHistoryLimit:    new(int32(revisionHistory)),
 			ProgressDeadlineSeconds: new(int32(progressDeadlineSeconds)),
 			Selector:                &metav1.LabelSelector{MatchLabels: s.selector()},

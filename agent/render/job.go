@@ -45,6 +45,7 @@ func (s service) cronJob() (*batchv1.CronJob, error) {
 		schedule = never
 		meta.Annotations[AnnotationManual] = "true"
 	}
+	suspended := manual || s.release.Asleep
 	history := int32(cmp.Or(s.Schedule.History, spec.DefaultHistory)) //nolint:gosec // because spec bounds it
 	return &batchv1.CronJob{
 		ObjectMeta: meta,
@@ -53,7 +54,7 @@ func (s service) cronJob() (*batchv1.CronJob, error) {
 			TimeZone:                   new(cmp.Or(s.Schedule.Timezone, defaultTimezone)),
 			StartingDeadlineSeconds:    new(int64(startingDeadlineSeconds)),
 			ConcurrencyPolicy:          concurrency(s.Schedule.Overlap),
-			Suspend:                    &manual,
+			Suspend:                    &suspended,
 			SuccessfulJobsHistoryLimit: &history,
 			FailedJobsHistoryLimit:     &history,
 			JobTemplate:                batchv1.JobTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: s.labels}, Spec: job},

@@ -10,21 +10,22 @@ import (
 // and its field manager in server-side apply.
 const Manager = "inhaul"
 
-// The labels on every object, pod and namespace. A pod has LabelService or
-// LabelTask, never both: no Service and no Deployment selects the pods of a task.
+// The labels on every object, pod and namespace. A pod has LabelService,
+// LabelTask or LabelDatabase, and one of them alone: no Service and no Deployment of
+// the app's services selects the pods of a task or of a database.
 const (
 	LabelManagedBy   = "app.kubernetes.io/managed-by"
 	LabelName        = "app.kubernetes.io/name"
 	LabelPartOf      = "app.kubernetes.io/part-of"
 	LabelApp         = "inhaul.dev/app"
 	LabelService     = "inhaul.dev/service"
-	LabelTask        = "inhaul.dev/task" // "predeploy"
+	LabelTask        = "inhaul.dev/task" // "predeploy", "seed" or "teardown"
 	LabelEnvironment = "inhaul.dev/environment"
 	LabelGroup       = "inhaul.dev/group" // of apps that share a preview's namespace; on that alone
 )
 
 // The annotations. AnnotationRelease and AnnotationCommit are on Deployments and
-// the Job of a predeploy only; the Deployment controller copies them to the
+// the Jobs of tasks only; the Deployment controller copies them to the
 // ReplicaSet that belongs to the template, which is how that ReplicaSet is told
 // from older ones.
 const (

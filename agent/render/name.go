@@ -36,7 +36,18 @@ func CronJobName(app, service string) string { return fit(app+"-"+service, maxCr
 // one of that name at most. No Job of a CronJob can have it: theirs end with a
 // hyphen and digits.
 func PredeployName(r agent.Release) string {
-	end := "-" + taskPredeploy + "-r" + strconv.Itoa(r.Number)
+	end := "-" + string(agent.TaskPredeploy) + "-r" + strconv.Itoa(r.Number)
+	return fit(r.Line.App, maxLabel-len(end)) + end
+}
+
+// TaskName is the name of the Job that runs a task of r. That of a seed or a teardown
+// is the preview's, which has the namespace for itself: there is one of it at most,
+// whichever release it is of.
+func TaskName(r agent.Release, kind agent.TaskKind) string {
+	if kind == agent.TaskPredeploy {
+		return PredeployName(r)
+	}
+	end := "-" + string(kind)
 	return fit(r.Line.App, maxLabel-len(end)) + end
 }
 

@@ -73,7 +73,7 @@ func TestSecretName(t *testing.T) {
 		{"shop", "web", "content"},
 		{"shop", "web", "other content"},
 		{"shop", "predeploy", "content"},
-		{"shop", HolderPredeploy, "content"},
+		{"shop", TaskHolder(agent.TaskPredeploy), "content"},
 		{"shop", "worker-queue", "content"},
 		{"shop", queueHolder("worker"), "content"},
 	} {

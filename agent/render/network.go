@@ -48,12 +48,16 @@ func (s service) disruptionBudget() *policyv1.PodDisruptionBudget {
 // defaultPolicy lets only pods of the same namespace reach the app's pods, those
 // of its jobs and of its predeploy too: other environments and other apps stay
 // out. It is the app's own, so that two apps in one namespace do not write the
-// same object.
+// same object. It leaves databases aside, which the app alone may reach.
 func defaultPolicy(r agent.Release) *networkingv1.NetworkPolicy {
+	pods := metav1.LabelSelector{MatchLabels: map[string]string{LabelApp: label(r.Line.App)}}
+	if len(r.App.Databases) > 0 {
+		pods.MatchExpressions = []metav1.LabelSelectorRequirement{{Key: LabelDatabase, Operator: metav1.LabelSelectorOpDoesNotExist}}
+	}
 	return &networkingv1.NetworkPolicy{
 		ObjectMeta: metav1.ObjectMeta{Name: PolicyName(r.Line.App), Namespace: r.Namespace, Labels: appLabels(r)},
 		Spec: networkingv1.NetworkPolicySpec{
-			PodSelector: metav1.LabelSelector{MatchLabels: map[string]string{LabelApp: label(r.Line.App)}},
+			PodSelector: pods,
 			PolicyTypes: []networkingv1.PolicyType{networkingv1.PolicyTypeIngress},
 			Ingress: []networkingv1.NetworkPolicyIngressRule{{
 				From: []networkingv1.NetworkPolicyPeer{{PodSelector: &metav1.LabelSelector{}}},

@@ -1,7 +1,6 @@
 package render
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -38,7 +37,7 @@ const (
 type Rails struct {
 	Quota  *corev1.ResourceQuota
 	Limits *corev1.LimitRange
-	Deny   *networkingv1.NetworkPolicy
+	Walls  *networkingv1.NetworkPolicy
 }
 
 // PreviewLabels are the labels of the namespace of r, which is made for p.
@@ -55,29 +54,24 @@ func PreviewLabels(r agent.Release, p agent.Preview) map[string]string {
 }
 
 // RailsOf are the guard rails of the namespace of r, which is of the preview with
-// that UID. The quotas, of each app that may be in it, add up. It fails when one
+// that UID, as its platform owner wants them. Where other apps may be in it, their
+// quotas are added to that of the policy. It fails when a quota or an allowed range
 // cannot be read.
 //
 // The NetworkPolicy lets nothing in to any pod; those of the app let in what it is
-// for. The LimitRange gives what says nothing of itself something that fits.
-func RailsOf(r agent.Release, uid string, quotas ...agent.Quota) (Rails, error) {
-	if len(quotas) == 0 {
-		return Rails{}, errors.New("quota of previews: the App has none")
+// for. It lets nothing out to private addresses, and is the only one about what goes
+// out. The LimitRange gives what says nothing of itself something that fits.
+func RailsOf(r agent.Release, uid string, policy agent.PreviewPolicy, others ...agent.Quota) (Rails, error) {
+	cpu, memory, pods, err := sum(append([]agent.Quota{policy.Quota}, others...))
+	if err != nil {
+		return Rails{}, err
 	}
-	var cpu, memory resource.Quantity
-	var pods int64
-	for _, q := range quotas {
-		c, err := resource.ParseQuantity(q.CPU)
-		if err != nil {
-			return Rails{}, fmt.Errorf("quota of previews: cpu is %q: %w", q.CPU, err)
+	walls := networkingv1.NetworkPolicySpec{PolicyTypes: []networkingv1.PolicyType{networkingv1.PolicyTypeIngress}}
+	if !policy.EgressOpen {
+		walls.PolicyTypes = append(walls.PolicyTypes, networkingv1.PolicyTypeEgress)
+		if walls.Egress, err = egress(policy); err != nil {
+			return Rails{}, err
 		}
-		m, err := resource.ParseQuantity(q.Memory)
-		if err != nil {
-			return Rails{}, fmt.Errorf("quota of previews: memory is %q: %w", q.Memory, err)
-		}
-		cpu.Add(c)
-		memory.Add(m)
-		pods += int64(q.Pods)
 	}
 	meta := metav1.ObjectMeta{Name: PreviewRails, Namespace: r.Namespace, Labels: map[string]string{LabelManagedBy: Manager, LabelPreview: uid}}
 	return Rails{
@@ -98,11 +92,28 @@ func RailsOf(r agent.Release, uid string, quotas ...agent.Quota) (Rails, error) 
 				Default:        corev1.ResourceList{corev1.ResourceMemory: resource.MustParse(defaultPreviewMemory)},
 			}}},
 		},
-		Deny: &networkingv1.NetworkPolicy{
-			TypeMeta: metav1.TypeMeta{APIVersion: "networking.k8s.io/v1", Kind: "NetworkPolicy"}, ObjectMeta: meta,
-			Spec: networkingv1.NetworkPolicySpec{PolicyTypes: []networkingv1.PolicyType{networkingv1.PolicyTypeIngress}},
+		Walls: &networkingv1.NetworkPolicy{
+			TypeMeta: metav1.TypeMeta{APIVersion: "networking.k8s.io/v1", Kind: "NetworkPolicy"}, ObjectMeta: meta, Spec: walls,
 		},
 	}, nil
+}
+
+// sum is what is allowed with all the quotas together.
+func sum(quotas []agent.Quota) (cpu, memory resource.Quantity, pods int64, err error) {
+	for _, q := range quotas {
+		c, err := resource.ParseQuantity(q.CPU)
+		if err != nil {
+			return cpu, memory, 0, fmt.Errorf("quota of previews: cpu is %q: %w", q.CPU, err)
+		}
+		m, err := resource.ParseQuantity(q.Memory)
+		if err != nil {
+			return cpu, memory, 0, fmt.Errorf("quota of previews: memory is %q: %w", q.Memory, err)
+		}
+		cpu.Add(c)
+		memory.Add(m)
+		pods += int64(q.Pods)
+	}
+	return cpu, memory, pods, nil
 }
 
 // domains are the host names of a service: its own, or in a preview those that the

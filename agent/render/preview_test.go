@@ -51,11 +51,11 @@ func TestRailsNeedAQuotaThatCanBeRead(t *testing.T) {
 	t.Parallel()
 	r := agent.Release{Line: agent.Line{App: "shop", Environment: "pr-7"}, Namespace: "shop-pr-7"}
 	for _, q := range []agent.Quota{{CPU: "many", Memory: "1Gi"}, {CPU: "1", Memory: ""}} {
-		if _, err := RailsOf(r, "uid", q); err == nil || !strings.Contains(err.Error(), "quota of previews") {
+		if _, err := RailsOf(r, "uid", agent.PreviewPolicy{Quota: q}); err == nil || !strings.Contains(err.Error(), "quota of previews") {
 			t.Errorf("%+v: got %v", q, err)
 		}
 	}
-	rails, err := RailsOf(r, "uid", agent.Quota{CPU: "1", Memory: "1Gi", Pods: 3})
+	rails, err := RailsOf(r, "uid", agent.PreviewPolicy{Quota: agent.Quota{CPU: "1", Memory: "1Gi", Pods: 3}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -60,6 +60,9 @@ func (s service) scaleByQueue(made set) error {
 	// KEDA's autoscaler would get every label of the ScaledObject, and so claim to
 	// be Inhaul's.
 	meta.Annotations = map[string]string{"scaledobject.keda.sh/hpa-excluded-labels": LabelManagedBy}
+	if s.release.Asleep {
+		meta.Annotations["autoscaling.keda.sh/paused-replicas"] = "0" // https://keda.sh/docs/latest/concepts/scaling-deployments/#pausing-autoscaling
+	}
 	made.add("ScaledObject", custom(meta, map[string]any{
 		"scaleTargetRef":  map[string]any{"apiVersion": "apps/v1", "kind": "Deployment", "name": s.object},
 		"minReplicaCount": int64(s.Scale.Min),

@@ -148,7 +148,7 @@ func TestPredeployRefuses(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			_, err := Predeploy(agent.Release{App: spec.App{Predeploy: &test.task}}, Platform{})
+			_, err := Task(agent.Release{App: spec.App{Predeploy: &test.task}}, agent.TaskPredeploy, Platform{})
 			if err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("got %v, want %q", err, test.want)
 			}

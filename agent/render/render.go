@@ -1,6 +1,6 @@
 // Package render turns a release into the Kubernetes objects that run it.
 //
-// Objects and Predeploy are pure: the same release on the same platform gives
+// Objects, Task and Databases are pure: the same release on the same platform gives
 // the same objects, byte for byte. They can only make the kinds that Allowed
 // lists, all of them in the release's namespace, so no intent can ever make a
 // ClusterRole, a privileged pod or a volume of the host.
@@ -29,6 +29,11 @@ type Platform struct {
 	Gateway bool              // the cluster has HTTPRoutes
 	Host    string            // of a preview's public services; see Platform.domains
 	Secrets map[string]string // holder to the Secret that has its values; see Holders
+
+	// Of a preview that has databases.
+	Databases map[string]agent.DatabaseClass // what each is made of, by name; see agent.PreviewPolicy.Class
+	Preview   string                         // UID of the preview
+	CloneFrom string                         // namespace of the Jobs that fill databases; empty: there are none
 }
 
 // Allowed lists the kinds that a release can have, in the order in which they
@@ -54,7 +59,7 @@ func Allowed() []schema.GroupVersionKind {
 	}
 }
 
-// Objects returns the objects of r but those of its predeploy, in the order of
+// Objects returns the objects of r but those of its tasks and databases, in the order of
 // Allowed, ready for server-side apply: they hold nothing but what is meant. It
 // fails when two of them would share a name, when a quantity cannot be read, and
 // when r needs what the platform does not have.

@@ -21,8 +21,8 @@ import (
 var update = flag.Bool("update", false, "rewrite the golden files")
 
 // TestStories renders testdata/STORY/release.yaml, on the platform of
-// platform.yaml if there is one, to want.yaml, and its predeploy to
-// want-predeploy.yaml.
+// platform.yaml if there is one, to want.yaml, its predeploy to
+// want-predeploy.yaml, and its databases to want-databases.yaml.
 func TestStories(t *testing.T) {
 	t.Parallel()
 	for _, s := range stories(t) {
@@ -30,6 +30,7 @@ func TestStories(t *testing.T) {
 			t.Parallel()
 			s.compare(t, "want.yaml", s.objects(t))
 			s.compare(t, "want-predeploy.yaml", s.predeploy(t))
+			s.compare(t, "want-databases.yaml", s.databases(t))
 		})
 	}
 }
@@ -92,7 +93,16 @@ func (s story) objects(t *testing.T) []*unstructured.Unstructured {
 
 func (s story) predeploy(t *testing.T) []*unstructured.Unstructured {
 	t.Helper()
-	objects, err := Predeploy(s.release, s.platform)
+	objects, err := Task(s.release, agent.TaskPredeploy, s.platform)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return objects
+}
+
+func (s story) databases(t *testing.T) []*unstructured.Unstructured {
+	t.Helper()
+	objects, err := Databases(s.release, s.platform)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,13 +5,14 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/inhaul/inhaul/agent"
 	"github.com/inhaul/inhaul/spec"
 )
 
-// HolderPredeploy is the Holder that the predeploy is. No service has that name.
-const HolderPredeploy = "." + taskPredeploy
+// TaskHolder is the Holder that a task of that kind is. No service has that name.
+func TaskHolder(kind agent.TaskKind) string { return "." + string(kind) }
 
-// Holder is somebody who needs secrets: a service, the predeploy, or the scaler
+// Holder is somebody who needs secrets: a service, a task, or the scaler
 // that looks at a service's queue. There is one Secret for each, named by
 // SecretName, with what Data says.
 type Holder struct {
@@ -37,8 +38,10 @@ func Holders(a spec.App) []Holder {
 			holders = append(holders, h)
 		}
 	}
-	if task := a.Predeploy; task != nil && (len(task.Secrets) > 0 || len(a.Databases) > 0) {
-		holders = append(holders, Holder{Name: HolderPredeploy, Secrets: maps.Clone(task.Secrets)})
+	for _, kind := range agent.TaskKinds() {
+		if task := kind.Of(a); task != nil && (len(task.Secrets) > 0 || len(a.Databases) > 0) {
+			holders = append(holders, Holder{Name: TaskHolder(kind), Secrets: maps.Clone(task.Secrets)})
+		}
 	}
 	return holders
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/inhaul/inhaul/agent"
 	"github.com/inhaul/inhaul/spec"
 )
 
@@ -23,7 +24,7 @@ func TestHolders(t *testing.T) {
 		"nobody": {spec.App{Services: []spec.Service{{Name: "web"}}, Predeploy: &spec.Task{}}, nil},
 		"a service and the predeploy": {
 			spec.App{Services: []spec.Service{{Name: "web"}, {Name: "worker", Secrets: secrets}}, Predeploy: task},
-			[]Holder{{Name: "worker", Secrets: secrets}, {Name: HolderPredeploy, Secrets: secrets}},
+			[]Holder{{Name: "worker", Secrets: secrets}, {Name: TaskHolder(agent.TaskPredeploy), Secrets: secrets}},
 		},
 		"the scaler of a queue besides": {
 			spec.App{Services: []spec.Service{{Name: "worker", Secrets: secrets, Scale: scale}}},
@@ -44,7 +45,7 @@ func TestHolders(t *testing.T) {
 		},
 		"everybody where there are databases": {
 			spec.App{Services: []spec.Service{{Name: "web"}, {Name: "worker", Scale: scale}}, Predeploy: &spec.Task{}, Databases: cache},
-			[]Holder{{Name: "web"}, {Name: "worker"}, {Name: "worker.queue", Queue: redis}, {Name: HolderPredeploy}},
+			[]Holder{{Name: "web"}, {Name: "worker"}, {Name: "worker.queue", Queue: redis}, {Name: TaskHolder(agent.TaskPredeploy)}},
 		},
 	}
 	for name, test := range tests {

@@ -253,6 +253,10 @@ type Rule struct {
 	// production environments.
 	// +optional
 	AllowUnprotected bool `json:"allowUnprotected,omitempty"`
+	// forks makes this the rule of pull requests that bring the code of a fork, see
+	// previews.forks. No other rule lets one in, and this lets no other in.
+	// +optional
+	Forks bool `json:"forks,omitempty"`
 	// allowForce lets an intent deploy although ordering says superseded.
 	// +optional
 	AllowForce bool `json:"allowForce,omitempty"`

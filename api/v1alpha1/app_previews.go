@@ -95,6 +95,11 @@ type PreviewPolicy struct {
 	// Absent: the internet and the cluster's DNS, no private address.
 	// +optional
 	Egress *PreviewEgress `json:"egress,omitempty"`
+	// forks are the previews of code that comes from a fork, which somebody with write
+	// access has read and made a branch of the repository. Absent: there is no
+	// such class, and a branch is a branch.
+	// +optional
+	Forks *ForkPolicy `json:"forks,omitempty"`
 	// max is how many previews the app may have at the same time.
 	// +optional
 	// +kubebuilder:default=20
@@ -129,6 +134,36 @@ type Quota struct {
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=1000
 	Pods int `json:"pods,omitempty"`
+}
+
+// ForkPolicy is what the platform owner allows of previews of code that comes from a
+// fork. A rule with forks has to let them in.
+type ForkPolicy struct {
+	// heads are patterns of the branches of such pull requests, as their tokens name them.
+	// +optional
+	// +kubebuilder:default={"fork/*"}
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=255
+	// +listType=set
+	Heads []string `json:"heads,omitempty"`
+	// quota is what all pods of one may request together.
+	// +optional
+	// +kubebuilder:default={cpu: "2", memory: "4Gi", pods: 15}
+	Quota Quota `json:"quota,omitzero"`
+	// idleTTL is how long one stays after the last push, "24h" by default.
+	// +optional
+	// +kubebuilder:default="24h"
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^([0-9]+[hms])+$`
+	IdleTTL string `json:"idleTTL,omitempty"`
+	// ttl is how long one stays whatever is pushed, "72h" by default.
+	// +optional
+	// +kubebuilder:default="72h"
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^([0-9]+[hms])+$`
+	TTL string `json:"ttl,omitempty"`
 }
 
 // PreviewDatabases are what throwaway databases are made of.

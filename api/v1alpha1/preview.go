@@ -9,16 +9,21 @@ const (
 	MaxRemains  = 200
 )
 
+// AnnotationWake is how somebody asks for a preview to be awake: on its Preview, the
+// time of the asking in RFC 3339. See deploy/preview-wake.yaml for who may.
+const AnnotationWake = "inhaul.dev/wake"
+
 // Preview is the record of the environment of one pull request of an app. It is named
 // APP-pr-NUMBER and lives in the agent's namespace, so that it outlives the preview's
-// own. The agent alone writes it, spec and status in one; nobody asks for anything
-// with it.
+// own. The agent alone writes it, spec and status in one; others ask by it for the
+// preview to be awake, with an annotation, and for nothing else.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:resource:path=previews,singular=preview,categories=inhaul
 // +kubebuilder:printcolumn:name="App",type=string,JSONPath=`.spec.app`
 // +kubebuilder:printcolumn:name="Pull request",type=integer,JSONPath=`.spec.pullRequest`
 // +kubebuilder:printcolumn:name="Phase",type=string,JSONPath=`.status.phase`
+// +kubebuilder:printcolumn:name="Asleep",type=date,JSONPath=`.status.asleepAt`
 // +kubebuilder:printcolumn:name="Namespace",type=string,JSONPath=`.status.namespace`
 // +kubebuilder:printcolumn:name="Created",type=date,JSONPath=`.status.createdAt`
 // +kubebuilder:printcolumn:name="Last push",type=date,JSONPath=`.status.lastPushAt`
@@ -58,10 +63,11 @@ type PreviewSpec struct {
 
 // PreviewStatus is what there is of a preview.
 type PreviewStatus struct {
-	// phase is Active, Destroying while its namespace is being deleted, or Destroyed.
+	// phase is Active, Destroying while its namespace is being deleted, Waiting for room
+	// without anything that runs, or Destroyed.
 	// What is Destroyed becomes Active again when the pull request is opened again.
 	// +optional
-	// +kubebuilder:validation:Enum=Active;Destroying;Destroyed
+	// +kubebuilder:validation:Enum=Active;Destroying;Waiting;Destroyed
 	Phase string `json:"phase,omitempty"`
 	// message is one line for people: what it waits for.
 	// +optional
@@ -96,11 +102,17 @@ type PreviewStatus struct {
 	// destroyedAt is when the last of it was gone.
 	// +optional
 	DestroyedAt *metav1.MicroTime `json:"destroyedAt,omitempty"`
+	// fork is true if it runs code that comes from a fork; see previews.forks of the App.
+	// +optional
+	Fork bool `json:"fork,omitempty"`
 	// asleepAt is when it was scaled to zero. Absent: it is awake.
 	// +optional
 	AsleepAt *metav1.MicroTime `json:"asleepAt,omitempty"`
-	// activeAt is when it was last known to be used: the newest of its pushes, its
-	// awakenings and, where the cluster tells, its requests.
+	// turning is true while its objects are being brought in step with asleepAt.
+	// +optional
+	Turning bool `json:"turning,omitempty"`
+	// activeAt is when it was woken last. It sleeps after the last of that, of its
+	// pushes, of its deploys, and of what the annotation inhaul.dev/wake says.
 	// +optional
 	ActiveAt *metav1.MicroTime `json:"activeAt,omitempty"`
 	// labels are those of the pull request that mean something here, as last seen.
@@ -209,6 +221,10 @@ type Destroy struct {
 	// nothing is true if there was nothing to take away.
 	// +optional
 	Nothing bool `json:"nothing,omitempty"`
+	// teardown is why the teardown command did not end well. Absent: it did, or there was
+	// none.
+	// +optional
+	Teardown *Cause `json:"teardown,omitempty"`
 	// kept is true if the namespace was not marked as the preview's any more, and was
 	// left alone.
 	// +optional

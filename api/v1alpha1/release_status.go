@@ -18,7 +18,7 @@ const (
 type ReleaseStatus struct {
 	// phase is how far the release has come; absent means Pending.
 	// +optional
-	// +kubebuilder:validation:Enum=Pending;Predeploying;Applying;RollingOut;Restoring;Succeeded;Failed;RolledBack;Superseded
+	// +kubebuilder:validation:Enum=Pending;Provisioning;Predeploying;Seeding;Applying;RollingOut;Restoring;Succeeded;Failed;RolledBack;Superseded
 	Phase string `json:"phase,omitempty"`
 	// message is one line for people.
 	// +optional
@@ -61,6 +61,10 @@ type ReleaseStatus struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=16384
 	PredeployLog string `json:"predeployLog,omitempty"`
+	// seedLog has the last lines of a seed that ended well, redacted.
+	// +optional
+	// +kubebuilder:validation:MaxLength=16384
+	SeedLog string `json:"seedLog,omitempty"`
 	// drift is what others have changed or deleted of the release's objects while
 	// it served, newest last.
 	// +optional

@@ -16,11 +16,12 @@ func (c *chaos) around(p agent.Ports) agent.Ports {
 	p.Releases = dyingReleases{p.Releases, c}
 	p.Planner = dyingPlanner{p.Planner, c}
 	p.Cluster = dyingCluster{p.Cluster, c}
-	p.Predeploys = dyingPredeploys{p.Predeploys, c}
+	p.Tasks = dyingTasks{p.Tasks, c}
 	p.Cleaner = dyingCleaner{p.Cleaner, c}
 	p.Drifts = dyingDrifts{p.Drifts, c}
 	p.Requests = dyingRequests{p.Requests, c}
 	p.Previews = dyingPreviews{p.Previews, c}
+	p.Records = dyingRecords{p.Records, c}
 	p.Namespaces = dyingNamespaces{p.Namespaces, c}
 	p.Witness = dyingWitness{p.Witness, c}
 	if p.Checks != nil {
@@ -41,6 +42,15 @@ func (c *chaos) around(p agent.Ports) agent.Ports {
 	if p.PullRequests != nil {
 		p.PullRequests = dyingPullRequests{p.PullRequests, c}
 	}
+	if p.OpenPulls != nil {
+		p.OpenPulls = dyingOpenPulls{p.OpenPulls, c}
+	}
+	if p.Spaces != nil {
+		p.Spaces = dyingSpaces{p.Spaces, c}
+	}
+	if p.Rails != nil {
+		p.Rails = dyingRails{p.Rails, c}
+	}
 	return p
 }
 
@@ -52,6 +62,9 @@ func (c *chaos) at(method string) func() {
 
 // requests is agent.Requests under another name, for the same reason.
 type requests = agent.Requests
+
+// openPulls is agent.OpenPullRequests under another name: it has a method that is called so too.
+type openPulls = agent.OpenPullRequests
 
 // apps is agent.Apps under another name: it has a method that is called so too.
 type apps = agent.Apps
@@ -77,8 +90,8 @@ type (
 		agent.Cluster
 		c *chaos
 	}
-	dyingPredeploys struct {
-		agent.Predeploys
+	dyingTasks struct {
+		agent.Tasks
 		c *chaos
 	}
 	dyingCleaner struct {
@@ -95,6 +108,10 @@ type (
 	}
 	dyingPreviews struct {
 		agent.Previews
+		c *chaos
+	}
+	dyingRecords struct {
+		agent.PreviewReader
 		c *chaos
 	}
 	dyingNamespaces struct {
@@ -127,6 +144,18 @@ type (
 	}
 	dyingPullRequests struct {
 		agent.PullRequests
+		c *chaos
+	}
+	dyingOpenPulls struct {
+		openPulls
+		c *chaos
+	}
+	dyingSpaces struct {
+		agent.Spaces
+		c *chaos
+	}
+	dyingRails struct {
+		agent.Rails
 		c *chaos
 	}
 )
@@ -171,14 +200,14 @@ func (d dyingCluster) Watch(ctx context.Context, r agent.Release, see func(agent
 	return d.Cluster.Watch(ctx, r, see)
 }
 
-func (d dyingPredeploys) StartPredeploy(ctx context.Context, r agent.Release) ([]agent.Object, error) {
-	defer d.c.at("StartPredeploy")()
-	return d.Predeploys.StartPredeploy(ctx, r)
+func (d dyingTasks) StartTask(ctx context.Context, r agent.Release, kind agent.TaskKind) ([]agent.Object, error) {
+	defer d.c.at("StartTask")()
+	return d.Tasks.StartTask(ctx, r, kind)
 }
 
-func (d dyingPredeploys) WatchPredeploy(ctx context.Context, r agent.Release, see func(agent.PredeployObservation) bool) error {
-	defer d.c.at("WatchPredeploy")()
-	return d.Predeploys.WatchPredeploy(ctx, r, see)
+func (d dyingTasks) WatchTask(ctx context.Context, r agent.Release, kind agent.TaskKind, see func(agent.PredeployObservation) bool) error {
+	defer d.c.at("WatchTask")()
+	return d.Tasks.WatchTask(ctx, r, kind, see)
 }
 
 func (d dyingCleaner) Prune(ctx context.Context, r agent.Release, gone, kept []agent.Object) ([]agent.Object, error) {
@@ -214,6 +243,11 @@ func (d dyingPreviews) KeepPreview(ctx context.Context, line agent.Line, change 
 func (d dyingPreviews) ForgetPreview(ctx context.Context, p agent.Preview) error {
 	defer d.c.at("ForgetPreview")()
 	return d.Previews.ForgetPreview(ctx, p)
+}
+
+func (d dyingRecords) Preview(line agent.Line) (agent.Preview, bool) {
+	defer d.c.at("Preview")()
+	return d.PreviewReader.Preview(line)
 }
 
 func (d dyingNamespaces) DeleteNamespace(ctx context.Context, p agent.Preview) (string, error) {
@@ -259,4 +293,29 @@ func (d dyingComments) ShowComment(ctx context.Context, comment agent.Comment) (
 func (d dyingPullRequests) HasCommit(ctx context.Context, repository string, number int, commit string) (bool, error) {
 	defer d.c.at("HasCommit")()
 	return d.PullRequests.HasCommit(ctx, repository, number, commit)
+}
+
+func (d dyingOpenPulls) OpenPullRequests(ctx context.Context, repository string) ([]agent.PullRequest, error) {
+	defer d.c.at("OpenPullRequests")()
+	return d.openPulls.OpenPullRequests(ctx, repository)
+}
+
+func (d dyingOpenPulls) PullRequest(ctx context.Context, repository string, number int) (agent.PullRequest, error) {
+	defer d.c.at("PullRequest")()
+	return d.openPulls.PullRequest(ctx, repository, number)
+}
+
+func (d dyingSpaces) PreviewSpaces(ctx context.Context) ([]agent.PreviewSpace, error) {
+	defer d.c.at("PreviewSpaces")()
+	return d.Spaces.PreviewSpaces(ctx)
+}
+
+func (d dyingSpaces) DeleteSpace(ctx context.Context, s agent.PreviewSpace) error {
+	defer d.c.at("DeleteSpace")()
+	return d.Spaces.DeleteSpace(ctx, s)
+}
+
+func (d dyingRails) PutUpRails(ctx context.Context, p agent.Preview) error {
+	defer d.c.at("PutUpRails")()
+	return d.Rails.PutUpRails(ctx, p)
 }

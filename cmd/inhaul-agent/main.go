@@ -70,7 +70,7 @@ func serve(ctx context.Context, s settings, logger *slog.Logger) error {
 		return err
 	}
 	counted := metrics.New(metrics.Config{
-		Apps: client, Releases: client, Ways: s.ways(), Poll: cmp.Or(s.pollInterval, agent.SlowestPoll), Now: time.Now,
+		Apps: client, Releases: client, Previews: client, Ways: s.ways(), Poll: cmp.Or(s.pollInterval, agent.SlowestPoll), Now: time.Now,
 	})
 	out, err := waysOut(s, counted, client.Leads, logger)
 	if err != nil {
@@ -95,11 +95,12 @@ func serve(ctx context.Context, s settings, logger *slog.Logger) error {
 			defer counted.Lead()()
 			a := agent.New(chaos.around(agent.Ports{
 				Registry: intents{registry}, Keys: newIssuers(logger), Apps: client, Releases: client, Reader: client,
-				Planner: client, Cluster: client, Predeploys: client, Cleaner: client, Drifts: client, Witness: client,
-				Requests: client, Requesters: client, Previews: client, Records: client, Namespaces: client, Tenancies: client, Meter: counted, Pulse: counted,
+				Planner: client, Cluster: client, Tasks: client, Cleaner: client, Drifts: client, Witness: client,
+				Requests: client, Requesters: client, Previews: client, Records: client, Namespaces: client, Tenancies: client, Databases: client, Clones: client, Meter: counted, Pulse: counted,
 				Checks: out.Checks, Statuses: out.Statuses, Receipts: out.Receipts, Deployments: out.Deployments,
 				Comments: out.Comments, PullRequests: out.PullRequests,
-			}), agent.Config{PollInterval: s.pollInterval, ServerURL: s.githubServerURL, Now: chaos.now, Logger: logger.With("component", "agent")})
+				OpenPulls: out.OpenPulls, Spaces: client, Rails: client, Sweeps: counted,
+			}), agent.Config{PollInterval: s.pollInterval, SweepInterval: s.sweepInterval, ServerURL: s.githubServerURL, Now: chaos.now, Logger: logger.With("component", "agent")})
 			ended = a.Run(ctx)
 		})
 		return errors.Join(err, ended)

@@ -21,6 +21,7 @@ type settings struct {
 	namespace       string
 	identity        string
 	pollInterval    time.Duration // 0: auto
+	sweepInterval   time.Duration
 	githubURL       string
 	githubServerURL string
 	githubAppID     int64
@@ -42,6 +43,8 @@ Environment:
   INHAUL_POLL_INTERVAL        between two looks at a registry: 1s to 10m, or auto
                               (default), which is 1s for one or two apps, half a
                               second more for each other one, and 5s at the most
+  INHAUL_SWEEP_INTERVAL       between two looks at the previews of pull requests: 1s to
+                              1h (default 2m)
   INHAUL_GITHUB_API_URL       GitHub's REST API (default https://api.github.com)
   INHAUL_GITHUB_SERVER_URL    GitHub's web address, for links (default https://github.com,
                               or the host of an INHAUL_GITHUB_API_URL that ends in /api/v3)
@@ -99,6 +102,10 @@ func parse(args []string, getenv func(string) string) (settings, error) {
 		if s.pollInterval, err = time.ParseDuration(poll); err != nil || s.pollInterval < time.Second || s.pollInterval > 10*time.Minute {
 			return s, fmt.Errorf("INHAUL_POLL_INTERVAL is %q, want auto, or 1s to 10m", poll)
 		}
+	}
+	sweep := value("INHAUL_SWEEP_INTERVAL", agent.DefaultSweepInterval.String())
+	if s.sweepInterval, err = time.ParseDuration(sweep); err != nil || s.sweepInterval < time.Second || s.sweepInterval > time.Hour {
+		return s, fmt.Errorf("INHAUL_SWEEP_INTERVAL is %q, want 1s to 1h", sweep)
 	}
 	if err := s.logLevel.UnmarshalText([]byte(value("INHAUL_LOG_LEVEL", "info"))); err != nil {
 		return s, fmt.Errorf("INHAUL_LOG_LEVEL is %q, want debug, info, warn or error", getenv("INHAUL_LOG_LEVEL"))

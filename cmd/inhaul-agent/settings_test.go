@@ -78,6 +78,7 @@ func TestSettingsThatCannotBeAreNamed(t *testing.T) {
 		"INHAUL_GITHUB_SERVER_URL": "github.com",
 		"INHAUL_GITHUB_TOKEN_FILE": "/nowhere/at/all",
 		"INHAUL_POLL_INTERVAL":     "1ms",
+		"INHAUL_SWEEP_INTERVAL":    "1ms",
 		"INHAUL_GITHUB_APP_ID":     "seven",
 	} {
 		if _, err := parsed(t, map[string]string{name: value}); err == nil || !strings.Contains(err.Error(), name) {

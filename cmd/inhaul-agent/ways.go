@@ -43,7 +43,8 @@ func waysOut(s settings, meter github.Meter, leads func() error, logger *slog.Lo
 		t := token{&tokenClient{file: s.githubTokenFile, config: github.TokenConfig{
 			BaseURL: s.githubURL, Logger: logger, Now: time.Now, Pace: pace, Meter: meter, MayWrite: leads,
 		}}}
-		out.Statuses, out.PullRequests = t, pullRequests{t.client, logger}
+		asked := pullRequests{t.client, logger}
+		out.Statuses, out.PullRequests, out.OpenPulls = t, asked, asked
 	}
 	if s.githubAppID != 0 {
 		key, err := github.ParsePrivateKey(s.githubAppKey)
@@ -57,7 +58,8 @@ func waysOut(s settings, meter github.Meter, leads func() error, logger *slog.Lo
 			return out, err
 		}
 		out.Checks, out.Deployments, out.Comments = app{client}, app{client}, app{client}
-		out.PullRequests = pullRequests{func() (*github.Client, error) { return client, nil }, logger}
+		asked := pullRequests{func() (*github.Client, error) { return client, nil }, logger}
+		out.PullRequests, out.OpenPulls = asked, asked
 	}
 	if len(s.ways()) == 0 {
 		logger.Warn("no way out is configured: verdicts stay in the cluster")
@@ -139,7 +141,10 @@ type pullRequests struct {
 	logger *slog.Logger
 }
 
-var _ agent.PullRequests = pullRequests{}
+var (
+	_ agent.PullRequests     = pullRequests{}
+	_ agent.OpenPullRequests = pullRequests{}
+)
 
 // HasCommit says ErrNotPermitted where GitHub may not be asked: what is of a pull
 // request is then reported on the commit that was deployed.
@@ -154,6 +159,46 @@ func (p pullRequests) HasCommit(ctx context.Context, repository string, number i
 		return false, fmt.Errorf("%w: %w", agent.ErrNotPermitted, err)
 	}
 	return has, err
+}
+
+// OpenPullRequests says ErrNoRepository of what GitHub does not show: a repository that
+// is gone, one in which the App is not installed any more, and one that the token may
+// not see are the same to it.
+func (p pullRequests) OpenPullRequests(ctx context.Context, repository string) ([]agent.PullRequest, error) {
+	client, err := p.client()
+	if err != nil {
+		return nil, err
+	}
+	open, err := client.OpenPullRequests(ctx, repository)
+	pulls := make([]agent.PullRequest, 0, len(open))
+	for _, pull := range open {
+		pulls = append(pulls, pullOf(pull))
+	}
+	return pulls, unseen(err)
+}
+
+// PullRequest says ErrNoRepository of what GitHub does not show.
+func (p pullRequests) PullRequest(ctx context.Context, repository string, number int) (agent.PullRequest, error) {
+	client, err := p.client()
+	if err != nil {
+		return agent.PullRequest{}, err
+	}
+	pull, err := client.PullRequest(ctx, repository, number)
+	return pullOf(pull), unseen(err)
+}
+
+func pullOf(pull github.PullRequest) agent.PullRequest {
+	return agent.PullRequest{
+		Number: pull.Number, RepositoryID: pull.RepositoryID, Open: pull.State == "open", ClosedAt: pull.ClosedAt, Labels: pull.Labels,
+	}
+}
+
+// unseen makes an ErrNoRepository of a 404.
+func unseen(err error) error {
+	if gone(err, "") {
+		return fmt.Errorf("%w: %w", agent.ErrNoRepository, err)
+	}
+	return err
 }
 
 // gone reports whether GitHub has nothing at a path that ends so.

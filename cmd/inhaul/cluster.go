@@ -18,8 +18,8 @@ import (
 	"github.com/inhaul/inhaul/cli"
 )
 
-// cluster reads Inhaul's objects from an API server, makes Rollbacks, and keeps the
-// agent's GitHub App: a few requests need no more of client-go than how to reach
+// cluster reads Inhaul's objects from an API server, makes Rollbacks, wakes previews, and
+// keeps the agent's GitHub App: a few requests need no more of client-go than how to reach
 // it and who asks.
 type cluster struct {
 	client    http.Client
@@ -33,6 +33,8 @@ var (
 	_ cli.Rollbacks  = (*cluster)(nil)
 	_ cli.Users      = (*cluster)(nil)
 	_ cli.Secrets    = (*cluster)(nil)
+	_ cli.PreviewLog = (*cluster)(nil)
+	_ cli.Quotas     = (*cluster)(nil)
 )
 
 const (
@@ -62,7 +64,7 @@ func connect(c cli.Connection) (cli.Cluster, error) {
 	base, _, err := rest.DefaultServerUrlFor(config)
 	plain := http.Client{Transport: client.Transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	there := &cluster{client: plain, base: base, namespace: c.Namespace}
-	return cli.Cluster{Releases: there, Log: there, Rollbacks: there, Users: there, Secrets: there}, err
+	return cli.Cluster{Releases: there, Log: there, Rollbacks: there, Users: there, Secrets: there, PreviewLog: there, Quotas: there}, err
 }
 
 // App implements cli.Releases.
@@ -96,6 +98,27 @@ func (c *cluster) Rollback(ctx context.Context, namespace, name string) ([]byte,
 func (c *cluster) Self(ctx context.Context) ([]byte, error) {
 	const review = `{"apiVersion":"authentication.k8s.io/v1","kind":"SelfSubjectReview"}`
 	return c.send(ctx, http.MethodPost, c.base.JoinPath("apis/authentication.k8s.io/v1/selfsubjectreviews"), []byte(review))
+}
+
+// Previews implements cli.PreviewLog.
+func (c *cluster) Previews(ctx context.Context, namespace, token string) ([]byte, error) {
+	address := c.base.JoinPath(ownAPI, url.PathEscape(namespace), "previews")
+	address.RawQuery = url.Values{"limit": {pageSize}, "continue": {token}}.Encode()
+	return c.send(ctx, http.MethodGet, address, nil)
+}
+
+// Wake implements cli.PreviewLog, by server-side apply: it sets what it says and
+// nothing else.
+func (c *cluster) Wake(ctx context.Context, namespace, name string, preview []byte) error {
+	address := c.object(namespace, "previews", name)
+	address.RawQuery = url.Values{"fieldManager": {"inhaul-wake"}, "force": {"true"}}.Encode()
+	_, err := c.send(ctx, http.MethodPatch, address, preview)
+	return err
+}
+
+// Quota implements cli.Quotas.
+func (c *cluster) Quota(ctx context.Context, namespace, name string) ([]byte, error) {
+	return c.send(ctx, http.MethodGet, c.base.JoinPath("api/v1/namespaces", url.PathEscape(namespace), "resourcequotas", url.PathEscape(name)), nil)
 }
 
 func (c *cluster) object(namespace, resource, name string) *url.URL {

@@ -27,13 +27,15 @@ const (
 
 // PullRequest is what previews need to know of a pull request.
 type PullRequest struct {
-	Number    int
-	State     string // open or closed
-	Merged    bool
-	HeadSHA   string
-	Labels    []string
-	UpdatedAt time.Time
-	Fork      bool // its commits are of another repository, or of one that is gone
+	Number       int
+	RepositoryID int64  // of the one that it is for; 0: not told
+	State        string // open or closed
+	Merged       bool
+	HeadSHA      string
+	Labels       []string
+	UpdatedAt    time.Time
+	ClosedAt     time.Time // or merged; zero while it is open
+	Fork         bool      // its commits are of another repository, or of one that is gone
 }
 
 // PullRequestHas reports whether a commit belongs to pull request number of repository. A commit that GitHub does not
@@ -151,6 +153,7 @@ type pullJSON struct {
 	Number    int         `json:"number"`
 	State     string      `json:"state"`
 	MergedAt  *time.Time  `json:"merged_at"`
+	ClosedAt  *time.Time  `json:"closed_at"`
 	UpdatedAt time.Time   `json:"updated_at"`
 	Labels    []labelJSON `json:"labels"`
 	Head      pullEndJSON `json:"head"`
@@ -172,6 +175,12 @@ type pullOwnerJSON struct {
 
 func (j pullJSON) pullRequest() PullRequest {
 	pr := PullRequest{Number: j.Number, State: j.State, Merged: j.MergedAt != nil, HeadSHA: j.Head.SHA, UpdatedAt: j.UpdatedAt}
+	if j.ClosedAt != nil {
+		pr.ClosedAt = *j.ClosedAt
+	}
+	if j.Base.Repository != nil {
+		pr.RepositoryID = j.Base.Repository.ID
+	}
 	for _, label := range j.Labels {
 		pr.Labels = append(pr.Labels, label.Name)
 	}

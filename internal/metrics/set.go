@@ -23,8 +23,9 @@ func changeBuckets() []float64 {
 type Config struct {
 	Apps     agent.Apps
 	Releases agent.ReleaseReader
-	Ways     []agent.Way   // out, by which anything is reported
-	Poll     time.Duration // the loop beats at least this often
+	Previews agent.PreviewReader // nil: there are none
+	Ways     []agent.Way         // out, by which anything is reported
+	Poll     time.Duration       // the loop beats at least this often
 	Now      func() time.Time
 }
 
@@ -46,6 +47,7 @@ type Set struct {
 	leading bool
 	beat    time.Time           // of the loop, or when it began
 	moves   int                 // in all
+	orphans int                 // namespaces of previews without a record, at the last look
 	idle    map[agent.Line]bool // lines that had no backlog when they were read, and have not moved since
 }
 
@@ -67,8 +69,9 @@ func New(config Config) *Set {
 }
 
 var (
-	_ agent.Meter = (*Set)(nil)
-	_ agent.Pulse = (*Set)(nil)
+	_ agent.Meter  = (*Set)(nil)
+	_ agent.Pulse  = (*Set)(nil)
+	_ agent.Sweeps = (*Set)(nil)
 )
 
 // Moved counts what a write made durable: the steps that it added, and the verdict that it was.
@@ -144,6 +147,13 @@ func (s *Set) Limited(wait time.Duration) {
 	s.limitWait.add(wait.Seconds())
 }
 
+// Swept notes how many namespaces of previews have no record.
+func (s *Set) Swept(orphans int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.orphans = orphans
+}
+
 // Beat notes that the loop lives.
 func (s *Set) Beat() {
 	s.mu.Lock()
@@ -160,7 +170,7 @@ func (s *Set) Lead() (done func()) {
 	return func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		s.leading = false
+		s.leading, s.orphans = false, 0
 	}
 }
 

@@ -5,9 +5,11 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"runtime"
 	"runtime/metrics"
+	"slices"
 	"strconv"
 	"time"
 
@@ -37,6 +39,7 @@ func (b *backlog) add(way agent.Way, count int, age time.Duration) {
 // Write writes every metric. The ages of waiting work are those of a leading process, which alone can mend them.
 func (s *Set) Write(to io.Writer) error {
 	apps := s.backlogs()
+	phases, leaked := s.previews()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	w := bufio.NewWriter(to)
@@ -60,6 +63,11 @@ func (s *Set) Write(to io.Writer) error {
 	s.eachWay(apps, func(app, way string, l lag) {
 		line(w, "inhaul_reports_pending", []string{"app", "way"}, []string{app, way}, float64(l.count))
 	})
+	header(w, "inhaul_previews", "Previews of pull requests, by phase.", "gauge")
+	for _, phase := range slices.Sorted(maps.Keys(phases)) {
+		line(w, "inhaul_previews", []string{"phase"}, []string{string(phase)}, float64(phases[phase]))
+	}
+	gauge(w, "inhaul_preview_leaked", "Namespaces of previews that should be gone and are not, for longer than that may take.", float64(leaked+s.orphans))
 	process(w)
 	if err := w.Flush(); err != nil {
 		return fmt.Errorf("writing metrics: %w", err)
@@ -103,6 +111,30 @@ func (s *Set) backlogs() []backlog {
 		all = append(all, b)
 	}
 	return all
+}
+
+// previews are the records by phase, and how many of them take too long to end. Both are those of a leading process.
+func (s *Set) previews() (phases map[agent.PreviewPhase]int, leaked int) {
+	s.mu.Lock()
+	leading := s.leading
+	s.mu.Unlock()
+	phases = map[agent.PreviewPhase]int{}
+	if !leading || s.config.Previews == nil {
+		return phases, 0
+	}
+	for _, phase := range []agent.PreviewPhase{agent.PreviewActive, agent.PreviewDestroying, agent.PreviewDestroyed} {
+		phases[phase] = 0
+	}
+	now := s.config.Now()
+	for _, p := range s.config.Previews.Previews() {
+		if _, known := phases[p.Phase]; known {
+			phases[p.Phase]++
+		}
+		if p.Leaks(now) {
+			leaked++
+		}
+	}
+	return phases, leaked
 }
 
 // eachWay calls see for every app and every way.

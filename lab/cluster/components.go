@@ -31,6 +31,7 @@ func (c Config) Start(ctx context.Context, launch Launch) error {
 	if c.Lab.Mode == layout.Real {
 		first = append([]Component{c.containerd()}, first...)
 		second = append(second, c.kubelet(), c.kubeProxy())
+
 	} else {
 		second = append(second, c.kwok())
 	}
@@ -49,7 +50,13 @@ func (c Config) Start(ctx context.Context, launch Launch) error {
 			return err
 		}
 	}
-	return launchAll(launch, second)
+	if err := launchAll(launch, second); err != nil || !c.Lab.Walled {
+		return err
+	}
+	if err := api.WaitNode(ctx, layout.NodeName); err != nil { // kube-router asks for its node once, and ends without
+		return err
+	}
+	return launchAll(launch, []Component{c.kubeRouter(), c.world()})
 }
 
 func launchAll(launch Launch, components []Component) error {
@@ -122,6 +129,22 @@ func (c Config) kubelet() Component {
 
 func (c Config) kubeProxy() Component {
 	return c.box("kube-proxy", "--config", c.Lab.Path("node", "kube-proxy.yaml"))
+}
+
+// kubeRouter puts NetworkPolicies in force, and does nothing else.
+func (c Config) kubeRouter() Component {
+	return Component{Name: "kube-router", Path: c.Lab.Programs.KubeRouter, Args: []string{
+		"kube-router", "--run-firewall=true", "--run-router=false", "--run-service-proxy=false",
+		"--kubeconfig", c.Lab.Path("kubeconfig", "kube-router"), "--hostname-override", layout.NodeName,
+		"--service-cluster-ip-range", layout.ServiceCIDR, "--health-port", "0", "--metrics-port", "0",
+	}}
+}
+
+// world answers at the addresses outside of the cluster.
+func (c Config) world() Component {
+	return Component{Name: "world", Path: c.Lab.Programs.Busybox, Args: []string{
+		"busybox", "nsenter", "--net=/run/netns/" + layout.WorldNetwork, "busybox", "httpd", "-f", "-p", "80", "-h", c.Lab.Path("node", "world"),
+	}}
 }
 
 func (c Config) kwok() Component {

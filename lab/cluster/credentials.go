@@ -31,6 +31,7 @@ func users() []user {
 		{"kube-controller-manager", "system:kube-controller-manager", "system:masters"},
 		{"kube-scheduler", "system:kube-scheduler", ""},
 		{"kube-proxy", "system:kube-proxy", ""},
+		{"kube-router", "kube-router", "system:masters"},
 		{"kubelet", "system:node:" + layout.NodeName, "system:nodes"},
 		{"kwok", "kwok", "system:masters"},
 	}

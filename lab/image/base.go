@@ -86,17 +86,8 @@ func addNode(ctx context.Context, t *tree) error {
 	if node, err = filepath.EvalSymlinks(node); err != nil {
 		return err
 	}
-	if err := t.copy("/usr/local/bin/node", node); err != nil {
+	if err := t.program(ctx, "/usr/local/bin/node", node); err != nil {
 		return err
-	}
-	libraries, err := exec.CommandContext(ctx, "ldd", node).Output()
-	if err != nil {
-		return fmt.Errorf("listing node's libraries: %w", err)
-	}
-	for _, l := range library.FindAllString(string(libraries), -1) {
-		if err := t.copy(l, l); err != nil {
-			return err
-		}
 	}
 	const npm = "/usr/lib/node_modules/npm"
 	if !exists(npm) {

@@ -34,6 +34,16 @@ const (
 	ServiceIP   = "10.96.0.1" // of the API server
 	FakeNode    = "kwok-0"
 
+	// WorldAddress stands for the internet in a lab with network policies. It is of
+	// TEST-NET-3 (RFC 5737), which nobody has.
+	WorldAddress = "203.0.113.10"
+	// MetadataAddress and IdentityAddress are where clouds' metadata service and EKS
+	// Pod Identity answer. The lab's answer anybody, and know nothing.
+	MetadataAddress = "169.254.169.254"
+	IdentityAddress = "169.254.170.23"
+	// WorldNetwork is the name of the network namespace that has these addresses.
+	WorldNetwork = "world"
+
 	// Cgroup is the name under which a real lab keeps all its cgroups.
 	Cgroup        = "inhaul-lab"
 	BuilderCgroup = "inhaul-lab-builder"
@@ -44,13 +54,15 @@ const (
 
 // Lab is what `lab up` decided.
 type Lab struct {
-	Dir          string   `json:"-"`
-	Mode         Mode     `json:"mode"`
-	Ready        bool     `json:"ready"` // false while up works, and after it was killed
-	Ports        Ports    `json:"ports"`
-	Kubeconfig   string   `json:"kubeconfig"`
-	SandboxImage string   `json:"sandboxImage"`
-	Programs     Programs `json:"programs"`
+	Dir          string `json:"-"`
+	Mode         Mode   `json:"mode"`
+	Ready        bool   `json:"ready"` // false while up works, and after it was killed
+	Ports        Ports  `json:"ports"`
+	Kubeconfig   string `json:"kubeconfig"`
+	SandboxImage string `json:"sandboxImage"`
+	// Walled is true if NetworkPolicies are in force, and there is a world outside.
+	Walled   bool     `json:"walled,omitempty"`
+	Programs Programs `json:"programs"`
 	// NodeDirs are the mount points that up made on the host and down removes.
 	NodeDirs []string `json:"nodeDirs,omitempty"`
 }
@@ -59,6 +71,8 @@ type Lab struct {
 type Programs struct {
 	K8sbox     string `json:"k8sbox,omitempty"`
 	Kwok       string `json:"kwok,omitempty"`
+	KubeRouter string `json:"kubeRouter,omitempty"` // empty without network policies
+	Busybox    string `json:"busybox,omitempty"`    // answers in the world outside
 	Kubectl    string `json:"kubectl,omitempty"`
 	Buildkitd  string `json:"buildkitd,omitempty"`
 	Buildx     string `json:"buildx,omitempty"` // empty without a builder

@@ -43,10 +43,13 @@ func (u *Up) build(ctx context.Context) error {
 	if u.lab.Mode == layout.Kwok {
 		wanted["kwok"] = &p.Kwok
 	}
+	if u.lab.Walled {
+		wanted["kube-router"] = &p.KubeRouter
+	}
 	if u.wantsBuilder() {
 		wanted["buildkitd"], wanted["buildx"] = &p.Buildkitd, &p.Buildx
 	}
-	for _, name := range []string{"k8sbox", "kwok", "buildkitd", "buildx"} {
+	for _, name := range []string{"k8sbox", "kwok", "kube-router", "buildkitd", "buildx"} {
 		if wanted[name] == nil {
 			continue
 		}
@@ -62,6 +65,12 @@ func (u *Up) build(ctx context.Context) error {
 			return fmt.Errorf("finding containerd: %w", err)
 		}
 		p.CNI = findCNI()
+	}
+	if u.lab.Walled {
+		var err error
+		if p.Busybox, err = exec.LookPath("busybox"); err != nil {
+			return fmt.Errorf("finding busybox: %w", err)
+		}
 	}
 	return nil
 }

@@ -32,6 +32,9 @@ func nodeTools() []tool {
 // builderTools are what buildkitd needs; git for contexts from a repository.
 func builderTools() []tool { return []tool{{"runc", "runc"}} }
 
+// wallTools are what kube-router runs, and what answers outside of the cluster.
+func wallTools() []tool { return []tool{{"ipset", "ipset"}, {"busybox", "busybox-static"}} }
+
 // baseTools are what the base images are made of.
 func baseTools() []tool { return []tool{{"busybox", "busybox-static"}, {"node", "nodejs npm"}} }
 
@@ -61,8 +64,12 @@ func missing(tools []tool) []string {
 }
 
 // missingForReal returns the packages that mode real lacks.
-func missingForReal() []string {
-	pkgs := missing(nodeTools())
+func missingForReal(walled bool) []string {
+	tools := nodeTools()
+	if walled {
+		tools = append(tools, wallTools()...)
+	}
+	pkgs := missing(tools)
 	if findCNI() == "" {
 		pkgs = append(pkgs, cniPackage)
 	}
@@ -114,11 +121,11 @@ var ErrNotPossible = errors.New("mode real is not possible here")
 
 // RealPossible says why mode real is not possible here, or returns nil. The
 // error is an [ErrNotPossible].
-func RealPossible(ctx context.Context) error {
+func RealPossible(ctx context.Context, walled bool) error {
 	if os.Geteuid() != 0 {
 		return fmt.Errorf("%w: it needs root", ErrNotPossible)
 	}
-	if pkgs := missingForReal(); len(pkgs) > 0 {
+	if pkgs := missingForReal(walled); len(pkgs) > 0 {
 		return fmt.Errorf("%w: run %s (or lab up --install)", ErrNotPossible, aptLine(pkgs))
 	}
 	probe := exec.CommandContext(ctx, "true")
@@ -135,15 +142,18 @@ func (u *Up) decide(ctx context.Context) (layout.Mode, error) {
 		return layout.External, nil
 	}
 	if u.Install && u.Mode != layout.Kwok && os.Geteuid() == 0 {
-		if err := u.provide(ctx, append(missingForReal(), missing(baseTools())...)); err != nil {
+		if err := u.provide(ctx, append(missingForReal(u.Walled), missing(baseTools())...)); err != nil {
 			return "", err
 		}
 	}
 	if u.Mode == layout.Kwok {
+		if u.Walled {
+			return "", fmt.Errorf("--network-policies with mode %s: there are no packets to look at, want mode real", u.Mode)
+		}
 		return layout.Kwok, nil
 	}
-	err := RealPossible(ctx)
-	if u.Mode == layout.Real {
+	err := RealPossible(ctx, u.Walled)
+	if u.Mode == layout.Real || u.Walled {
 		return layout.Real, err
 	}
 	if err != nil {

@@ -32,6 +32,7 @@ type Up struct {
 	Install    bool   // may run apt-get
 	Kubeconfig string // somebody's own cluster
 	NoBuilder  bool
+	Walled     bool // NetworkPolicies are in force; mode real only
 
 	Self   string // path of this program
 	Parts  parts.Builder
@@ -64,7 +65,7 @@ func (u *Up) Run(ctx context.Context) error {
 		return err
 	}
 	defer unlock()
-	u.lab = &layout.Lab{Dir: u.Dir, Mode: mode}
+	u.lab = &layout.Lab{Dir: u.Dir, Mode: mode, Walled: u.Walled}
 	running, err := u.resume(ctx)
 	if err != nil || running {
 		return err

@@ -49,6 +49,11 @@ func Run(ctx context.Context, c cluster.Config, report io.Writer, logger *slog.L
 	if err := prepareNetwork(ctx); err != nil {
 		return fmt.Errorf("preparing the network: %w", err)
 	}
+	if c.Lab.Walled {
+		if err := prepareWorld(ctx, c.Lab); err != nil {
+			return fmt.Errorf("preparing the world outside: %w", err)
+		}
+	}
 	if err := prepareCgroups(layout.Cgroup); err != nil {
 		return fmt.Errorf("preparing cgroups: %w", err)
 	}

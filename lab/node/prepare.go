@@ -96,20 +96,58 @@ func RemoveNodeDirs(made []string) {
 // route leads out.
 func prepareNetwork(ctx context.Context) error {
 	const bridge = "lab0"
-	for _, args := range [][]string{
+	err := runIP(ctx, [][]string{
 		{"link", "set", "lo", "up"},
 		{"link", "add", bridge, "type", "bridge"},
 		{"addr", "add", layout.NodeNetwork, "dev", bridge},
 		{"link", "set", bridge, "up"},
 		// The node needs a route to service addresses before they are rewritten.
 		{"route", "add", layout.ServiceCIDR, "dev", bridge},
-	} {
-		if out, err := exec.CommandContext(ctx, "ip", args...).CombinedOutput(); err != nil {
-			return fmt.Errorf("running ip %s: %w: %s", strings.Join(args, " "), err, bytes.TrimSpace(out))
-		}
+	})
+	if err != nil {
+		return err
 	}
 	if err := os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("1"), 0o644); err != nil {
 		return fmt.Errorf("enabling forwarding: %w", err)
+	}
+	return nil
+}
+
+// prepareWorld makes a network beside the node's that has the addresses of a world
+// outside. It leads nowhere else: what is sent to them stays on this machine.
+func prepareWorld(ctx context.Context, lab *layout.Lab) error {
+	const (
+		inner, outer               = "lab1", "node0"
+		innerAddress, outerAddress = "10.247.0.1", "10.247.0.2"
+	)
+	world := lab.Path("node", "world")
+	if err := os.MkdirAll(world, 0o755); err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(world, "index.html"), []byte("outside\n"), 0o644); err != nil {
+		return err
+	}
+	commands := [][]string{
+		{"netns", "add", layout.WorldNetwork},
+		{"link", "add", inner, "type", "veth", "peer", "name", outer, "netns", layout.WorldNetwork},
+		{"addr", "add", innerAddress + "/30", "dev", inner},
+		{"link", "set", inner, "up"},
+		{"-n", layout.WorldNetwork, "link", "set", "lo", "up"},
+		{"-n", layout.WorldNetwork, "addr", "add", outerAddress + "/30", "dev", outer},
+		{"-n", layout.WorldNetwork, "link", "set", outer, "up"},
+		{"-n", layout.WorldNetwork, "route", "add", layout.PodNetwork, "via", innerAddress},
+	}
+	for _, address := range []string{layout.WorldAddress, layout.MetadataAddress, layout.IdentityAddress} {
+		commands = append(commands, []string{"-n", layout.WorldNetwork, "addr", "add", address + "/32", "dev", "lo"}, []string{"route", "add", address + "/32", "via", outerAddress})
+	}
+	return runIP(ctx, commands)
+}
+
+func runIP(ctx context.Context, commands [][]string) error {
+	for _, args := range commands {
+		if out, err := exec.CommandContext(ctx, "ip", args...).CombinedOutput(); err != nil {
+			return fmt.Errorf("running ip %s: %w: %s", strings.Join(args, " "), err, bytes.TrimSpace(out))
+		}
 	}
 	return nil
 }

@@ -31,6 +31,10 @@ func Parts() []Part {
 		{Name: "k8sbox", Binaries: []string{"k8sbox"}, Packages: []string{"."}, Stamp: "k8s.io/kubernetes", Typical: 13 * time.Minute},
 		{Name: "kwok", Binaries: []string{"kwok"}, Packages: []string{"sigs.k8s.io/kwok/cmd/kwok"}, Typical: 75 * time.Second},
 		{
+			Name: "kuberouter", Binaries: []string{"kube-router"}, Typical: 2 * time.Minute,
+			Packages: []string{"github.com/cloudnativelabs/kube-router/v2/cmd/kube-router"},
+		},
+		{
 			Name: "builder", Binaries: []string{"buildkitd", "buildx"}, Typical: 6 * time.Minute,
 			Packages: []string{"github.com/moby/buildkit/cmd/buildkitd", "github.com/docker/buildx/cmd/buildx"},
 		},

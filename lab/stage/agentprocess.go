@@ -53,6 +53,10 @@ func (s *Stage) agentKubeconfig() string { return s.Lab.Path("stage", "agent.kub
 // agent running; others have their number after it.
 const agentProcess = "agent"
 
+// sweepInterval is between two looks of an agent at previews: no story waits for two
+// minutes.
+const sweepInterval = "2s"
+
 // replicaName is the name of the n-th agent, from 1, among processes and logs.
 func replicaName(n int) string {
 	if n == 1 {
@@ -105,7 +109,7 @@ func (s *Stage) startReplica(ctx context.Context, table *process.Table, n int) e
 		Env: append(append(s.Environ(), app...),
 			"INHAUL_HEALTH_ADDR=127.0.0.1:"+strconv.Itoa(port), "INHAUL_IDENTITY="+strings.Replace(name, agentProcess, "lab", 1), "INHAUL_GITHUB_API_URL="+s.githubURL(),
 			"INHAUL_NAMESPACE="+agentNamespace,
-			"INHAUL_LOG_LEVEL=debug"),
+			"INHAUL_LOG_LEVEL=debug", "INHAUL_SWEEP_INTERVAL="+sweepInterval),
 	})
 	if err != nil {
 		return err

@@ -2,12 +2,13 @@ package agent
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/inhaul/inhaul/spec"
 )
 
-// How long a predeploy's symptom may last, besides those of any pod.
+// How long a task's symptom may last, besides those of any pod.
 const (
 	jobGoneAfter     = 30 * time.Second // a cache may be late with a new Job, after a broken watch
 	podLateAfter     = 5 * time.Second  // a cache may show a failed Job before its failed pod
@@ -19,7 +20,7 @@ const (
 // https://kubernetes.io/docs/concepts/workloads/controllers/job/#job-termination-and-cleanup
 const reasonDeadline = "DeadlineExceeded"
 
-// Sightings are the moments from which a predeploy's symptoms count.
+// Sightings are the moments from which a task's symptoms count.
 type Sightings struct {
 	Started time.Time // the Job was made
 	Quiet   time.Time // since then the cluster shows no pod of it; zero: it shows one
@@ -57,11 +58,11 @@ func (o PredeployObservation) ended() bool {
 // the reason before the pods have ended.
 func (o PredeployObservation) failing() bool { return o.Failed || o.Reason != "" }
 
-// JudgePredeploy says what an observation of a predeploy means. It is pure: now is
-// when the observation was made.
-func JudgePredeploy(task spec.Task, o PredeployObservation, since Sightings, now time.Time) Verdict {
+// JudgeTask says what an observation of a task's Job means. It is pure: now is when
+// the observation was made.
+func JudgeTask(kind TaskKind, task spec.Task, o PredeployObservation, since Sightings, now time.Time) Verdict {
 	var verdict Verdict
-	t := trial{service: spec.Service{Name: predeployName, CPU: task.CPU, Memory: task.Memory}, since: since.Started, now: now, verdict: &verdict}
+	t := trial{kind: kind, service: spec.Service{Name: string(kind), CPU: task.CPU, Memory: task.Memory}, since: since.Started, now: now, verdict: &verdict}
 	var cause *Cause
 	switch {
 	case o.Succeeded:
@@ -69,7 +70,7 @@ func JudgePredeploy(task spec.Task, o PredeployObservation, since Sightings, now
 	case o.Missing:
 		cause = t.cancelled(o, since)
 	case o.failing():
-		cause = t.predeployEnd(task, o, since)
+		cause = t.taskEnd(task, o, since)
 	default:
 		if cause = t.neverStarted(o, since); cause == nil {
 			cause = t.overdue(task, o, since)
@@ -79,17 +80,17 @@ func JudgePredeploy(task spec.Task, o PredeployObservation, since Sightings, now
 		return verdict
 	}
 	cause.Service = "" // it is none
+	if kind == TaskSeed && !o.Missing {
+		cause.Next = strings.TrimSuffix(cause.Next, ".") + "; the seed runs again with the next push"
+	}
 	return verdict.failed(*cause)
 }
 
-// predeployName is what a predeploy is called among services.
-const predeployName = "predeploy"
-
-// How the messages of a predeploy begin that was not let end; the check tells them
+// How the messages of a task begin that was not let end; the check tells them
 // from those of a command that failed.
 const (
-	predeployCancelled = "cancelled"
-	predeployLate      = "not done within"
+	taskCancelled = "cancelled"
+	taskLate      = "not done within"
 )
 
 // cancelled is the cause of a Job that is not there any more: at once if the API
@@ -102,7 +103,7 @@ func (t trial) cancelled(o PredeployObservation, since Sightings) *Cause {
 	if !gone && t.waitUntil(since.Quiet.Add(jobGoneAfter)) {
 		return nil
 	}
-	cause := t.cause(CausePredeploy, predeployCancelled+": somebody deleted its Job before its end was seen",
+	cause := t.cause(t.kind.failure(), taskCancelled+": somebody deleted its Job before its end was seen",
 		"look at what the command has done, then re-run the workflow: that makes a new release, which runs it again")
 	for _, pod := range o.Pods {
 		cause.Pod = pod.Name
@@ -116,7 +117,7 @@ func (t trial) cancelled(o PredeployObservation, since Sightings) *Cause {
 // neverStarted returns why the command cannot begin, nil while it may.
 func (t trial) neverStarted(o PredeployObservation, since Sightings) *Cause {
 	if len(o.Pods) == 0 {
-		return t.noPredeployPod(o, since)
+		return t.noTaskPod(o, since)
 	}
 	for _, pod := range o.Pods {
 		if pod.Deleting {
@@ -134,9 +135,9 @@ func (t trial) neverStarted(o PredeployObservation, since Sightings) *Cause {
 	return nil
 }
 
-// noPredeployPod is the cause of a Job without a pod. The Job controller tells in
+// noTaskPod is the cause of a Job without a pod. The Job controller tells in
 // an event alone that it may not make one.
-func (t trial) noPredeployPod(o PredeployObservation, since Sightings) *Cause {
+func (t trial) noTaskPod(o PredeployObservation, since Sightings) *Cause {
 	if t.waitUntil(since.Quiet.Add(uncertainFor)) {
 		return nil
 	}
@@ -152,9 +153,9 @@ func (t trial) noPredeployPod(o PredeployObservation, since Sightings) *Cause {
 	return t.noPods()
 }
 
-// predeployEnd is why a Job fails. What the pods show may explain it a moment
+// taskEnd is why a Job fails. What the pods show may explain it a moment
 // later than the Job does.
-func (t trial) predeployEnd(task spec.Task, o PredeployObservation, since Sightings) *Cause {
+func (t trial) taskEnd(task spec.Task, o PredeployObservation, since Sightings) *Cause {
 	if o.Reason == reasonDeadline {
 		return t.tooLong(task, o)
 	}
@@ -170,7 +171,7 @@ func (t trial) predeployEnd(task spec.Task, o PredeployObservation, since Sighti
 				return t.of(pod, c, t.startCause(orElse(c.EndMessage, c.EndReason)))
 			}
 			how, next := howEnded(c)
-			cause := t.of(pod, c, t.cause(CausePredeploy, how, next))
+			cause := t.of(pod, c, t.cause(t.kind.failure(), how, next))
 			if outOfMemory(c) {
 				cause.Setting = t.setting(settingMemory)
 			}
@@ -180,7 +181,7 @@ func (t trial) predeployEnd(task spec.Task, o PredeployObservation, since Sighti
 	if t.waitUntil(since.Failing.Add(podLateAfter)) {
 		return nil
 	}
-	return t.cause(CausePredeploy, fmt.Sprintf("its pod was lost before the command ended (%s)", orElse(o.Reason, "no reason is told")),
+	return t.cause(t.kind.failure(), fmt.Sprintf("its pod was lost before the command ended (%s)", orElse(o.Reason, "no reason is told")),
 		"a node may be gone, or somebody deleted the pod: look at what the command has done, then re-run the workflow")
 }
 
@@ -196,9 +197,12 @@ func (t trial) overdue(task spec.Task, o PredeployObservation, since Sightings) 
 
 // tooLong is the cause of a command that is not done in its time.
 func (t trial) tooLong(task spec.Task, o PredeployObservation) *Cause {
-	cause := t.cause(CausePredeploy, fmt.Sprintf(predeployLate+" %s", task.Limit()),
-		"see in the log below what it waits for; a command that is only slow gets more time with predeploy.timeout in inhaul.yaml")
+	cause := t.cause(t.kind.failure(), fmt.Sprintf(taskLate+" %s", task.Limit()),
+		"see in the log below what it waits for; a command that is only slow gets more time with "+string(t.kind)+".timeout in inhaul.yaml")
 	cause.Setting = t.setting(settingTimeout)
+	if t.kind == TaskTeardown {
+		cause.Next = "what it left behind is to be looked for by hand; it gets more time with spec.previews.teardownTimeout of the App, which is the platform owner's word, and with teardown.timeout in inhaul.yaml"
+	}
 	for _, pod := range o.Pods {
 		cause.Pod = pod.Name
 		for _, c := range pod.Containers {
