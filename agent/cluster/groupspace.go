@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -173,47 +172,4 @@ func (c *Client) LeaveNamespace(ctx context.Context, p agent.Preview) (out bool,
 	c.forgetNamespace(p.Namespace)
 	c.log.Info("namespace left to others of the group", "namespace", p.Namespace, "environment", p.Line.Environment, "name", p.Line.App)
 	return true, nil
-}
-
-// ClearNamespace deletes every object of p's app in its namespace. They are found by
-// their labels: no release need tell of them.
-func (c *Client) ClearNamespace(ctx context.Context, p agent.Preview) (left string, err error) {
-	app := render.Label(p.Line.App)
-	var there []string
-	for _, gvk := range render.Allowed() {
-		r, ok := c.resource(gvk.Kind)
-		if !ok {
-			continue
-		}
-		requestCtx, cancel := bounded(ctx)
-		list, err := c.clients.metadata.Resource(gvk.GroupVersion().WithResource(r.plural)).Namespace(p.Namespace).
-			List(requestCtx, metav1.ListOptions{LabelSelector: ours + "," + render.LabelApp + "=" + app})
-		cancel()
-		if apierrors.IsNotFound(err) { // a kind that this cluster does not have
-			continue
-		}
-		if err != nil {
-			return "", fmt.Errorf("listing %s of %s: %w", r.plural, p.Line, err)
-		}
-		for _, o := range list.Items {
-			if o.OwnerReferences != nil { // it goes with what made it
-				continue
-			}
-			at, _ := renderedKind(gvk.Kind)
-			at.Namespace, at.Name = p.Namespace, o.Name
-			gone, err := c.remove(ctx, at, app)
-			if err != nil {
-				return "", fmt.Errorf("deleting %s %s: %w", at.Kind, at.Name, err)
-			}
-			if !gone && o.Finalizers != nil {
-				there = append(there, at.Kind+" "+at.Name+" (held by "+strings.Join(o.Finalizers, ", ")+")")
-			} else if !gone {
-				there = append(there, at.Kind+" "+at.Name)
-			}
-		}
-	}
-	if len(there) == 0 {
-		return "", nil
-	}
-	return cut("what is being deleted of it: "+strings.Join(there, ", "), maxRejection), nil
 }
