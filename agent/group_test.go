@@ -1,10 +1,12 @@
 package agent
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 )
 
 // member is the record of app's preview of pull request 7, in a namespace that was
@@ -127,6 +129,68 @@ func TestHousematesHaveOneNamespace(t *testing.T) {
 	}
 	if got := web.strayed(apps); !strings.Contains(got, "App stray") {
 		t.Errorf("got %q, want to be told of stray", got)
+	}
+}
+
+func TestRoofOfANamespace(t *testing.T) {
+	t.Parallel()
+	app := func(name string, open bool, allow []string, records ...Preview) App {
+		return App{Name: name, Previews: records, Rules: []Rule{{RepositoryID: 1}}, PreviewPolicy: &PreviewPolicy{
+			Group: "store", Quota: Quota{CPU: "4", Pods: 8}, Forks: &ForkPolicy{Quota: Quota{CPU: name, Pods: 1}}, EgressOpen: open, EgressAllow: allow,
+		}}
+	}
+	fork := func(p *Preview) { p.Fork = true }
+	web := app("web", false, []string{"10.2.0.0/16", "10.1.0.0/16"})
+	plain, forked := member("web", PreviewActive, ""), member("web", PreviewActive, "", fork)
+	for name, test := range map[string]struct {
+		p    Preview
+		mate App
+		want string
+	}{
+		"each by its own":                       {plain, app("api", false, []string{"10.1.0.0/16"}, member("api", PreviewActive, "web", fork)), "{4  8} [{api  1}] false [10.1.0.0/16 10.2.0.0/16]"},
+		"one of a fork, and one that is not":    {forked, app("api", false, nil, member("api", PreviewActive, "web")), "{web  1} [{4  8}] false [10.1.0.0/16 10.2.0.0/16]"},
+		"none of the other, of a fork":          {forked, app("api", true, nil), "{web  1} [{api  1}] true [10.1.0.0/16 10.2.0.0/16]"},
+		"one of the other that is over, a fork": {forked, app("api", false, nil, member("api", PreviewDestroyed, "web")), "{web  1} [{api  1}] false [10.1.0.0/16 10.2.0.0/16]"},
+		"none of the other":                     {plain, app("api", false, []string{"10.0.0.0/16"}), "{4  8} [{4  8}] false [10.0.0.0/16 10.1.0.0/16 10.2.0.0/16]"},
+	} {
+		policy, others := web.Roof(test.p, []App{test.mate, web})
+		if got := fmt.Sprint(policy.Quota, others, policy.EgressOpen, policy.EgressAllow); got != test.want {
+			t.Errorf("%s: got %s, want %s", name, got, test.want)
+		}
+	}
+	if got := web.PreviewPolicy.EgressAllow; got[0] != "10.2.0.0/16" || len(got) != 2 {
+		t.Errorf("got %v: the App itself was changed", got)
+	}
+}
+
+// TestEndsWithoutAnIntentMoveOut has a sweep and a newcomer end the preview of an app
+// while another one is in its namespace.
+func TestEndsWithoutAnIntentMoveOut(t *testing.T) {
+	t.Parallel()
+	for _, reason := range []EndReason{EndClosed, EndRoom} {
+		synctest.Test(t, func(t *testing.T) {
+			w := sweeps(t)
+			w.app.PreviewPolicy.Namespace, w.app.PreviewPolicy.Group, w.app.PreviewPolicy.Max = "", "store", 1
+			w.tell(t, pull(1, 0, 1))
+			w.spaces["store-pr-7"].shared = true
+			want := PreviewDestroyed
+			if reason == EndRoom {
+				want = PreviewWaiting
+				newcomer := pull(2, 20, 21)
+				newcomer.change = pullRequest(8)
+				w.tell(t, newcomer)
+			} else {
+				w.shut()
+			}
+			w.wait(5 * time.Minute)
+			p := w.pr7()
+			if p.Phase != want || len(p.Destroys) != 1 || p.Destroys[0].Reason != reason {
+				t.Errorf("%s: got phase %s and ends %+v, want %s", reason, p.Phase, p.Destroys, want)
+			}
+			if there := w.spaces["store-pr-7"]; there == nil || there.asked != 0 || len(w.Releases(p.Line)) != 0 {
+				t.Errorf("%s: got namespace %+v and %d releases, want it left to the other one", reason, there, len(w.Releases(p.Line)))
+			}
+		})
 	}
 }
 
