@@ -39,6 +39,7 @@ type Ports struct {
 	Previews   Previews
 	Records    PreviewReader
 	Namespaces Namespaces
+	Tenancies  Tenancies        // nil: no app shares the namespace of its previews
 	OpenPulls  OpenPullRequests // nil: previews end by events and time alone
 	Spaces     Spaces           // nil: a namespace without a record stays
 	Rails      Rails            // nil: guard rails are put up with a deploy alone
@@ -83,18 +84,19 @@ type Agent struct {
 	memory   *sweepMemory
 
 	mu       sync.Mutex
-	seen     map[string]time.Time // tags that wait for a key, by when they were first seen
-	spurned  map[string]bool      // tags that were refused and leave no mark, "app tag"
-	greens   map[target]string    // intents for which a way is being turned green
-	heads    map[head]bool        // commits that belong to their pull request, as GitHub says
-	doubted  map[head]time.Time   // those that do not, by when that was first said
-	numbers  map[string]int64     // of receipts, by intent: the last one that is known to be another's
-	unheard  map[string]refused   // apps whose receipts the registry refuses
-	failing  map[Line]failure     // releases whose objects could not be written, by when that was first seen
-	watched  map[Line]bool        // lines whose turn is at their drift
-	razed    map[Line]bool        // lines whose turn is at taking their preview away
-	alarms   map[Line]*time.Timer // when to look at a line's drift again
-	policies map[Line]lineWord    // as of the last look at the Apps
+	seen     map[string]time.Time     // tags that wait for a key, by when they were first seen
+	spurned  map[string]bool          // tags that were refused and leave no mark, "app tag"
+	threads  map[string]chan struct{} // of groups: who holds one shows the comment
+	greens   map[target]string        // intents for which a way is being turned green
+	heads    map[head]bool            // commits that belong to their pull request, as GitHub says
+	doubted  map[head]time.Time       // those that do not, by when that was first said
+	numbers  map[string]int64         // of receipts, by intent: the last one that is known to be another's
+	unheard  map[string]refused       // apps whose receipts the registry refuses
+	failing  map[Line]failure         // releases whose objects could not be written, by when that was first seen
+	watched  map[Line]bool            // lines whose turn is at their drift
+	razed    map[Line]bool            // lines whose turn is at taking their preview away
+	alarms   map[Line]*time.Timer     // when to look at a line's drift again
+	policies map[Line]lineWord        // as of the last look at the Apps
 }
 
 // New is an agent over the given ports.
@@ -113,7 +115,7 @@ func New(ports Ports, config Config) *Agent {
 		slots[way] = make(chan struct{}, reportsAtOnce)
 	}
 	return &Agent{
-		Ports: ports, config: config, log: config.Logger, ways: ports.Ways(), slots: slots, greens: map[target]string{}, heads: map[head]bool{}, doubted: map[head]time.Time{},
+		Ports: ports, config: config, log: config.Logger, ways: ports.Ways(), slots: slots, threads: map[string]chan struct{}{}, greens: map[target]string{}, heads: map[head]bool{}, doubted: map[head]time.Time{},
 		seen: map[string]time.Time{}, spurned: map[string]bool{}, unheard: map[string]refused{}, numbers: map[string]int64{}, failing: map[Line]failure{},
 		watched: map[Line]bool{}, razed: map[Line]bool{}, alarms: map[Line]*time.Timer{}, due: make(chan Line), memory: newSweepMemory(), policies: map[Line]lineWord{},
 	}

@@ -38,14 +38,28 @@ func (a *Agent) eachRelease(app App, see func(Release, view)) {
 	}
 }
 
-// comment is the one comment of app on the pull request: how each environment
-// stands to which it was deployed. All of it is made again from the kept releases
+// comment is the one comment of t on the pull request: how each environment stands
+// to which its apps were deployed. All of it is made again from the kept releases
 // each time, so that it does not matter what the last one said. headOf tells which
 // head commit a release is of; empty for none. The releases are those of which it
 // tells, as it tells of them.
-func (a *Agent) comment(app App, repository string, number int, headOf func(Release) string) (c Comment, told []Release) {
-	c = Comment{Repository: repository, PullRequest: number, Marker: commentMarker(app.Name)}
+func (a *Agent) comment(t thread, repository string, number int, headOf func(Release) string) (c Comment, told []Release) {
+	c = Comment{Repository: repository, PullRequest: number, Marker: t.marker()}
 	var rows []Standing
+	for _, app := range t.apps {
+		own, of := a.standings(app, &c, headOf)
+		for i := range own {
+			own[i].App = app.Name
+		}
+		rows, told = append(rows, own...), append(told, of...)
+	}
+	c.Body = t.body(rows)
+	return c, told
+}
+
+// standings are the rows of app in c, which gets the id that is known of it.
+func (a *Agent) standings(app App, c *Comment, headOf func(Release) string) (rows []Standing, told []Release) {
+	repository, number := c.Repository, c.PullRequest
 	a.eachRelease(app, func(r Release, v view) {
 		if r.Source.Repository != repository || r.Source.PullRequest != number {
 			return
@@ -72,8 +86,7 @@ func (a *Agent) comment(app App, repository string, number int, headOf func(Rele
 			c.ID, rows = max(c.ID, p.Comment), append(rows, row)
 		}
 	}
-	c.Body = commentBody(app.Name, rows)
-	return c, told
+	return rows, told
 }
 
 // showComment shows the comment of m's pull request, with the commits that GitHub has
@@ -83,8 +96,12 @@ func (a *Agent) showComment(ctx context.Context, m *message) (int64, error) {
 	if !found {
 		return 0, fmt.Errorf("there is no App %q", m.line.App)
 	}
-	var c Comment
-	c, m.told = a.comment(app, m.repository, m.pullRequest(), func(r Release) string {
+	done, err := a.turnOf(ctx, app, m.repository)
+	if err != nil {
+		return 0, err
+	}
+	defer done()
+	c, told := a.comment(a.thread(app), m.repository, m.pullRequest(), func(r Release) string {
 		a.mu.Lock()
 		defer a.mu.Unlock()
 		if h := r.message(WayComment, view{}).claims(); r.Status.ReportedOn == "" && a.heads[h] {
@@ -92,6 +109,8 @@ func (a *Agent) showComment(ctx context.Context, m *message) (int64, error) {
 		}
 		return r.Status.ReportedOn
 	})
+	// Each app of a group writes down of its own releases that they are told.
+	m.told = slices.DeleteFunc(told, func(r Release) bool { return r.Line.App != app.Name })
 	return a.Comments.ShowComment(ctx, c)
 }
 

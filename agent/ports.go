@@ -131,7 +131,8 @@ type Namespaces interface {
 	// DeleteNamespace asks for the end of p's namespace, unless it is ending already,
 	// and returns what it waits for, in words for people: empty if there is none.
 	// ErrForeign says that the one of that name was not made for p, or that its labels
-	// do not say so any more: it is left alone.
+	// do not say so any more: it is left alone. ErrShared says that it was, and that
+	// other apps of p's group are in it: see Tenancies.
 	DeleteNamespace(ctx context.Context, p Preview) (left string, err error)
 }
 

@@ -14,10 +14,10 @@ import (
 )
 
 // PreviewPolicy is what the platform owner allows of previews of pull requests.
-// In its templates "{app}" stands for the app's name and "{number}" for that of
-// the pull request.
+// In its templates "{app}" stands for the app's name, "{group}" for that of the
+// group and "{number}" for that of the pull request.
 type PreviewPolicy struct {
-	Namespace string // template of the Kubernetes namespace
+	Namespace string // template of the Kubernetes namespace; empty: see namespace
 	Host      string // template of the host name of the public services; empty: none is reached from outside
 	URL       string // template of where a preview answers; empty: https:// and the host
 	Routing   Routing
@@ -104,6 +104,8 @@ type Preview struct {
 	Repository   string // owner/name on GitHub
 	RepositoryID int64
 	Namespace    string // "" until something was deployed
+	Group        string // of the apps that share the namespace, as it was when it was made; empty: it is the app's alone
+	Owner        string // UID of the record that the namespace was made for; empty: this one, or none yet
 
 	Phase       PreviewPhase // "" until something was admitted
 	Message     string       // for people: what it waits for
@@ -186,16 +188,33 @@ const (
 // previewEnvironment is the name that the environment of a pull request has.
 func previewEnvironment(number int) string { return "pr-" + strconv.Itoa(number) }
 
+// The templates of namespaces where the platform owner gives none.
+const (
+	defaultNamespace      = "{app}-pr-{number}"
+	defaultGroupNamespace = "{group}-pr-{number}"
+)
+
+// namespace is the template of the Kubernetes namespace.
+func (p PreviewPolicy) namespace() string {
+	switch {
+	case p.Namespace != "":
+		return p.Namespace
+	case p.Group != "":
+		return defaultGroupNamespace
+	}
+	return defaultNamespace
+}
+
 // fill puts an app and a number into a template.
-func fill(template, app string, number int) string {
-	return strings.NewReplacer("{app}", app, "{number}", strconv.Itoa(number)).Replace(template)
+func (p PreviewPolicy) fill(template, app string, number int) string {
+	return strings.NewReplacer("{app}", app, "{group}", p.Group, "{number}", strconv.Itoa(number)).Replace(template)
 }
 
 // environment is where pull request number of app is previewed.
 func (p PreviewPolicy) environment(app string, number int) Environment {
 	e := Environment{
-		Name: previewEnvironment(number), PullRequest: number, Namespace: fill(p.Namespace, app, number),
-		Host: fill(p.Host, app, number), URL: fill(p.URL, app, number), Routing: p.Routing, Drift: p.Drift,
+		Name: previewEnvironment(number), PullRequest: number, Namespace: p.fill(p.namespace(), app, number),
+		Host: p.fill(p.Host, app, number), URL: p.fill(p.URL, app, number), Routing: p.Routing, Drift: p.Drift,
 	}
 	if e.URL == "" && e.Host != "" {
 		e.URL = "https://" + e.Host
@@ -328,8 +347,15 @@ const (
 // check says what is wrong with the templates. What holds for the smallest and for
 // the largest number holds for all between them.
 func (p PreviewPolicy) check(app App) error {
-	if !strings.Contains(p.Namespace, "{number}") {
-		return fmt.Errorf("previews: namespace %q: want {number} in it, or all pull requests would share it", p.Namespace)
+	namespace := p.namespace()
+	if !strings.Contains(namespace, "{number}") {
+		return fmt.Errorf("previews: namespace %q: want {number} in it, or all pull requests would share it", namespace)
+	}
+	if p.Group != "" && strings.Contains(namespace, "{app}") {
+		return fmt.Errorf("previews: namespace %q: has {app} in it, which the apps of group %q could not share: want {group}, or no template at all", namespace, p.Group)
+	}
+	if all := namespace + p.Host + p.URL; p.Group == "" && strings.Contains(all, "{group}") {
+		return fmt.Errorf("previews: {group} is in a template, and there is no group: say which, or use {app}")
 	}
 	if p.Host != "" && !strings.Contains(p.Host, "{number}") {
 		return fmt.Errorf("previews: host %q: want {number} in it, or all pull requests would share it", p.Host)
@@ -337,16 +363,17 @@ func (p PreviewPolicy) check(app App) error {
 	for _, number := range []int{1, maxNumber} {
 		e := p.environment(app.Name, number)
 		if !namespaceShape.MatchString(e.Namespace) || strings.HasPrefix(e.Namespace, "kube-") {
-			return fmt.Errorf("previews: namespace %q: gives %q, want at most 63 lower-case letters, digits and dashes, not beginning with kube-", p.Namespace, e.Namespace)
+			return fmt.Errorf("previews: namespace %q: gives %q, want at most 63 lower-case letters, digits and dashes, not beginning with kube-", namespace, e.Namespace)
 		}
 		if e.Host != "" && (!hostShape.MatchString(e.Host) || len(e.Host) > maxHost) {
 			return fmt.Errorf("previews: host %q: gives %q, want a host name in small letters", p.Host, e.Host)
 		}
 	}
-	shape := strings.ReplaceAll(regexp.QuoteMeta(strings.ReplaceAll(p.Namespace, "{app}", app.Name)), regexp.QuoteMeta("{number}"), "[0-9]+")
+	names := strings.NewReplacer("{app}", app.Name, "{group}", p.Group)
+	shape := strings.ReplaceAll(regexp.QuoteMeta(names.Replace(namespace)), regexp.QuoteMeta("{number}"), "[0-9]+")
 	taken, err := regexp.Compile(`\A` + shape + `\z`)
 	if err != nil {
-		return fmt.Errorf("previews: namespace %q: %w", p.Namespace, err)
+		return fmt.Errorf("previews: namespace %q: %w", namespace, err)
 	}
 	for _, e := range app.Environments {
 		if e.PullRequest != 0 {
@@ -356,7 +383,7 @@ func (p PreviewPolicy) check(app App) error {
 			return fmt.Errorf("previews: environment %q is declared: with previews, environments of that name are made from pull requests", e.Name)
 		}
 		if taken.MatchString(e.Namespace) {
-			return fmt.Errorf("previews: namespace %q: could give %q, which is the namespace of environment %q", p.Namespace, e.Namespace, e.Name)
+			return fmt.Errorf("previews: namespace %q: could give %q, which is the namespace of environment %q", namespace, e.Namespace, e.Name)
 		}
 	}
 	return nil

@@ -42,6 +42,7 @@ func (a App) openable(e Environment, s intent.Source) (waits bool, denied *Denie
 // openPreview makes the record durable of the preview that r, which is about to be
 // created, belongs to.
 func (a *Agent) openPreview(ctx context.Context, r Release) error {
+	app, _ := a.app(r.Line.App) // before the record is kept: it is asked for under no lock
 	fork := a.forked(r)
 	_, err := a.Previews.KeepPreview(ctx, r.Line, func(p *Preview) error {
 		p.overtake(r, a.now())
@@ -53,6 +54,7 @@ func (a *Agent) openPreview(ctx context.Context, r Release) error {
 			p.SeededAt, p.TornDownAt = time.Time{}, time.Time{} // it is made anew
 			p.AsleepAt, p.Turning, p.ActiveAt = time.Time{}, false, time.Time{}
 			p.Repository, p.RepositoryID, p.Namespace = r.Source.Repository, r.Source.RepositoryID, r.Namespace
+			p.Group, p.Owner = app.group(), ""
 		case PreviewActive:
 		}
 		p.Fork = fork
@@ -147,6 +149,9 @@ func (a *Agent) takeDown(ctx context.Context, p Preview) error {
 	deleteCtx, cancel := context.WithTimeout(ctx, applyTimeout)
 	defer cancel()
 	left, err := a.Namespaces.DeleteNamespace(deleteCtx, p)
+	if errors.Is(err, ErrShared) {
+		left, err = a.moveOut(deleteCtx, p)
+	}
 	kept := errors.Is(err, ErrForeign)
 	if err != nil && !kept {
 		return fmt.Errorf("deleting namespace %s of preview %s: %w", p.Namespace, p.Line, err)

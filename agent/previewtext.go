@@ -43,6 +43,9 @@ func (e end) summary() string {
 	case e.destroy.Kept:
 		return fmt.Sprintf("The pull request was closed or wants no preview, but the labels of its namespace %s do not say any more that it is the agent's: somebody has changed them, or made another of that name. It was left alone, and what runs there goes on.\n\n**Next:** the platform owner looks at who needs it, and deletes it if nobody does: %s.",
 			code(e.preview.Namespace), code("kubectl delete namespace "+e.preview.Namespace))
+	case e.destroy.phase(e.preview) == destroyedPhase && e.preview.Group != "":
+		return fmt.Sprintf("The pull request was closed or wants no preview: all of %s is gone from the namespace %s, which goes with the last app of group %s. The next run of an open pull request makes it anew.",
+			code(e.preview.Line.App), code(e.preview.Namespace), code(e.preview.Group))
 	case e.destroy.phase(e.preview) == destroyedPhase:
 		return fmt.Sprintf("The pull request was closed or wants no preview: the namespace %s is gone with all that was in it. The next run of an open pull request makes it anew.", code(e.preview.Namespace))
 	case e.destroy.phase(e.preview) == waitingPhase:

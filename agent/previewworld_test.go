@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -19,6 +20,9 @@ type space struct {
 	stuck  bool // a finalizer holds it
 	asked  int  // deletions that were asked for
 	madeAt time.Time
+
+	shared  bool // another app of the group is in it
+	emptied bool // and goes at the last moment
 }
 
 // keepPreview needs the lock.
@@ -98,6 +102,8 @@ func (w *world) DeleteNamespace(ctx context.Context, p Preview) (left string, er
 			return nil
 		case there.owner != p.UID:
 			return ErrForeign
+		case there.shared:
+			return ErrShared
 		}
 		there.asked++
 		switch {
@@ -115,6 +121,29 @@ func (w *world) DeleteNamespace(ctx context.Context, p Preview) (left string, er
 		return nil
 	})
 	return left, err
+}
+
+func (w *world) ClearNamespace(ctx context.Context, p Preview) (left string, err error) {
+	err = w.call(ctx, func() error {
+		for name := range w.live {
+			if strings.HasPrefix(name, p.Line.App+"-") {
+				delete(w.live, name)
+				left = "what is being deleted"
+			}
+		}
+		return nil
+	})
+	return left, err
+}
+
+func (w *world) LeaveNamespace(ctx context.Context, p Preview) (out bool, err error) {
+	err = w.call(ctx, func() error {
+		there := w.spaces[p.Namespace]
+		there.shared = there.shared && !there.emptied
+		out = there.shared
+		return nil
+	})
+	return out, err
 }
 
 // previewing is a world whose app has previews.

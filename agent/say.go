@@ -159,7 +159,7 @@ func (a *Agent) publish(ctx context.Context, m *message) (int64, error) {
 	}
 	if number := m.pullRequest(); number != 0 && m.commented() {
 		claimed := func(r Release) string { return r.Source.HeadCommit }
-		comment, _ := a.comment(app, m.repository, number, claimed)
+		comment, _ := a.comment(thread{apps: []App{app}}, m.repository, number, claimed)
 		receipt.Comment = &comment
 	}
 	if err := a.mayPublish(app.Name); err != nil {

@@ -9,6 +9,7 @@ import (
 // Standing is how one environment of an app stands, as a row of the comment on a
 // pull request.
 type Standing struct {
+	App         string // shown in the comment of a group
 	Environment string
 	URL         string // where it answers; may be empty
 	State       string // in words, an emoji first; empty: by Phase and Destroyed
@@ -34,12 +35,28 @@ const maxNamed = 63
 // commentBody is the one comment of an app on a pull request, in Markdown. The
 // same rows make the same body.
 func commentBody(app string, rows []Standing) string {
+	return thread{apps: []App{{Name: app}}}.body(rows)
+}
+
+// body is the comment of t, in Markdown. The same rows make the same body.
+func (t thread) body(rows []Standing) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s\n### %s on this pull request\n\n| environment | state | commit | expires |\n|---|---|---|---|\n", commentMarker(app), code(app))
+	fmt.Fprintf(&b, "%s\n### %s on this pull request\n\n", t.marker(), code(t.title()))
+	if t.group != "" {
+		b.WriteString("| app | environment | state | commit | expires |\n|---|---|---|---|---|\n")
+	} else {
+		b.WriteString("| environment | state | commit | expires |\n|---|---|---|---|\n")
+	}
 	var notes []string
 	closer := false
 	for _, row := range rows[:min(len(rows), maxRows)] {
+		if t.group != "" {
+			b.WriteString("| " + code(clip(row.App, maxNamed)) + " ")
+		}
 		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", row.place(), link(row.words(), row.Check), orElse(code(short(row.Commit)), "–"), row.expiry())
+		if t.group != "" { // the notes have no column for it
+			row.Environment = row.App + " / " + row.Environment
+		}
 		if row.Note != "" {
 			notes = append(notes, row.why())
 		}
@@ -55,7 +72,12 @@ func commentBody(app string, rows []Standing) string {
 	if closer {
 		b.WriteString("follow the link of a state, or run ")
 	}
-	b.WriteString(code("inhaul releases " + app))
+	for i, app := range t.apps {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteString(code("inhaul releases " + app.Name))
+	}
 	return fit(maxText, words(b.String()))
 }
 

@@ -13,7 +13,7 @@ type PreviewSpace struct {
 	Namespace string
 	Line      Line   // whose it is, as its labels say
 	Owner     string // UID of the record that it was made for
-	Owned     bool   // that record is there, or that of another agent is
+	Owned     bool   // that record is there, or a preview that came into it, of this agent or another
 	UID       string // of the namespace
 	Version   string // opaque; of the namespace
 	CreatedAt time.Time
@@ -54,15 +54,14 @@ const (
 
 // Orphans are the namespaces that nobody owns and in which nothing is under way, of
 // those that are old enough. It is pure: records are all that there are, and busy
-// reports whether a line has a release without a verdict.
-func Orphans(spaces []PreviewSpace, records []Preview, busy func(Line) bool, now time.Time) []PreviewSpace {
+// reports whether there is a release without a verdict in a namespace.
+func Orphans(spaces []PreviewSpace, records []Preview, busy func(PreviewSpace) bool, now time.Time) []PreviewSpace {
 	var orphans []PreviewSpace
 	for _, s := range spaces {
 		used := slices.ContainsFunc(records, func(p Preview) bool {
-			there := p.Phase == PreviewActive || p.Phase == PreviewDestroying
-			return p.UID == s.Owner || there && p.Namespace == s.Namespace
+			return p.UID == s.Owner || p.There() && (p.Owns(s.Owner) || p.Namespace == s.Namespace)
 		})
-		if !s.Owned && !used && now.Sub(s.CreatedAt) >= spacePatience && !busy(s.Line) {
+		if !s.Owned && !used && now.Sub(s.CreatedAt) >= spacePatience && !busy(s) {
 			orphans = append(orphans, s)
 		}
 	}
@@ -70,7 +69,8 @@ func Orphans(spaces []PreviewSpace, records []Preview, busy func(Line) bool, now
 }
 
 // Leftovers are the records of previews that are said to be gone, and whose namespace is
-// there all the same: it was made while the end was being written. It is pure.
+// there all the same, without another app of the group: it was made while the end was
+// being written. It is pure.
 func Leftovers(spaces []PreviewSpace, records []Preview, now time.Time) []Preview {
 	return slices.DeleteFunc(slices.Clone(records), func(p Preview) bool {
 		n := len(p.Destroys)
@@ -78,7 +78,9 @@ func Leftovers(spaces []PreviewSpace, records []Preview, now time.Time) []Previe
 		if !over || n > 0 && p.Destroys[n-1].Kept {
 			return true
 		}
-		return !slices.ContainsFunc(spaces, func(s PreviewSpace) bool { return s.Owner == p.UID && s.EndingAt.IsZero() })
+		return !slices.ContainsFunc(spaces, func(s PreviewSpace) bool {
+			return p.Owns(s.Owner) && s.EndingAt.IsZero() && !slices.ContainsFunc(records, func(other Preview) bool { return other.There() && other.Owns(s.Owner) })
+		})
 	})
 }
 
@@ -177,9 +179,16 @@ func (a *Agent) appless(records []Preview, now time.Time) []End {
 	return ends
 }
 
-// busy reports whether something is under way on the line.
-func (a *Agent) busy(line Line) bool {
-	return slices.ContainsFunc(a.Reader.Releases(line), func(r Release) bool { return !r.Status.Phase.Terminal() })
+// busy reports whether something is under way in s, of the app that it was made for or
+// of another one, which may be of its group.
+func (a *Agent) busy(s PreviewSpace) bool {
+	lines := []Line{s.Line}
+	for _, app := range a.Apps.Apps() {
+		lines = append(lines, Line{App: app.Name, Environment: s.Line.Environment})
+	}
+	return slices.ContainsFunc(lines, func(line Line) bool {
+		return slices.ContainsFunc(a.Reader.Releases(line), func(r Release) bool { return r.Namespace == s.Namespace && !r.Status.Phase.Terminal() })
+	})
 }
 
 // resume takes the end of p up again: a namespace of it is still there.

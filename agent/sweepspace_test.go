@@ -23,6 +23,8 @@ func TestWhichNamespacesNobodyOwns(t *testing.T) {
 		"its record":                           {records: []Preview{{UID: "a", Phase: PreviewDestroyed}}},
 		"a record that lives there":            {records: []Preview{{UID: "b", Namespace: "n", Phase: PreviewActive}}},
 		"a record that lived there":            {records: []Preview{{UID: "b", Namespace: "n", Phase: PreviewDestroyed}}, want: 1},
+		"a record that came into it":           {records: []Preview{{UID: "b", Owner: "a", Namespace: "was-n", Phase: PreviewDestroying}}},
+		"a record that has left it":            {records: []Preview{{UID: "b", Owner: "a", Namespace: "n", Phase: PreviewWaiting}}, want: 1},
 		"that of another agent":                {change: func(s *PreviewSpace) { s.Owned = true }},
 		"made a moment ago":                    {change: func(s *PreviewSpace) { s.CreatedAt = now.Add(-9 * time.Minute) }},
 		"something is under way":               {busy: true},
@@ -32,8 +34,32 @@ func TestWhichNamespacesNobodyOwns(t *testing.T) {
 		if test.change != nil {
 			test.change(&s)
 		}
-		if got := Orphans([]PreviewSpace{s}, test.records, func(l Line) bool { return test.busy && l == line }, now); len(got) != test.want {
+		if got := Orphans([]PreviewSpace{s}, test.records, func(s PreviewSpace) bool { return test.busy && s.Line == line }, now); len(got) != test.want {
 			t.Errorf("%s: got %d orphans, want %d", name, len(got), test.want)
+		}
+	}
+}
+
+// TestLeftoversOfAGroup is about namespaces that were made for a preview which is over.
+func TestLeftoversOfAGroup(t *testing.T) {
+	t.Parallel()
+	now := lunch()
+	over := func(p *Preview) { p.Phase, p.DestroyedAt = PreviewDestroyed, now.Add(-time.Hour) }
+	for name, test := range map[string]struct {
+		records []Preview
+		want    int
+	}{
+		"alone in it":                       {[]Preview{member("web", "", "", over)}, 1},
+		"another one stays":                 {[]Preview{member("web", "", "", over), member("api", PreviewActive, "web")}, 0},
+		"another one goes":                  {[]Preview{member("web", "", "", over), member("api", PreviewDestroying, "web")}, 0},
+		"another one has left":              {[]Preview{member("web", "", "", over), member("api", PreviewWaiting, "web")}, 1},
+		"it came into it, and is the last":  {[]Preview{member("api", "", "web", over)}, 1},
+		"another one has one of its own":    {[]Preview{member("web", "", "", over), member("api", PreviewActive, "")}, 1},
+		"it came into it, and the maker is": {[]Preview{member("api", "", "web", over), member("web", PreviewActive, "")}, 0},
+	} {
+		got := Leftovers([]PreviewSpace{{Namespace: "store-pr-7", Owner: "web"}}, test.records, now)
+		if len(got) != test.want {
+			t.Errorf("%s: got %d, want %d", name, len(got), test.want)
 		}
 	}
 }

@@ -51,6 +51,9 @@ func (a *Agent) trouble(app App) string {
 			break
 		}
 	}
+	if why := app.strayed(a.Apps.Apps()); why != "" {
+		all = append(all, why)
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if no, is := a.unheard[app.Name]; is {

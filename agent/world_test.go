@@ -369,7 +369,7 @@ func (w *world) runUntil(end time.Time, meanwhile func()) {
 	w.mu.Lock()
 	w.die = cancel
 	w.mu.Unlock()
-	ports := Ports{Registry: w, Keys: w, Apps: w, Releases: w, Reader: w, Planner: w, Cluster: w, Tasks: w, Cleaner: w, Drifts: w, Witness: w, Requests: w, Requesters: w, Previews: w, Records: w, Namespaces: w}
+	ports := Ports{Registry: w, Keys: w, Apps: w, Releases: w, Reader: w, Planner: w, Cluster: w, Tasks: w, Cleaner: w, Drifts: w, Witness: w, Requests: w, Requesters: w, Previews: w, Records: w, Namespaces: w, Tenancies: w}
 	w.connect(&ports)
 	w.connectSweep(&ports)
 	if w.basin != nil {

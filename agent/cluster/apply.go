@@ -147,6 +147,9 @@ func (c *Client) try(ctx context.Context, r agent.Release, holders []render.Hold
 	if err != nil {
 		return plan{}, err
 	}
+	if err := c.crowded(ctx, r, p.objects); err != nil {
+		return plan{}, err
+	}
 	p.writes, p.kept = make([]bool, len(p.objects)), make([]object, len(p.objects))
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(dryRunsAtOnce)

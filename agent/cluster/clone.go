@@ -160,14 +160,14 @@ func (c *Client) podsOf(job *batchv1.Job) []*corev1.Pod {
 	return all
 }
 
-// noteCloned makes it durable that database d of r has been filled. The note is no
-// release's: it has no label of the app, and goes with the namespace.
+// noteCloned makes it durable that database d of r has been filled. The note is in no
+// release's inventory: it goes with the database, when the preview ends.
 func (c *Client) noteCloned(ctx context.Context, r agent.Release, d spec.Database) error {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
 	_, err := c.clients.core.ConfigMaps(r.Namespace).Create(ctx, &corev1.ConfigMap{
 		ObjectMeta: metav1.ObjectMeta{
-			Name: render.ClonedName(r, d), Namespace: r.Namespace, Labels: map[string]string{render.LabelManagedBy: render.Manager},
+			Name: render.ClonedName(r, d), Namespace: r.Namespace, Labels: appLabels(r),
 			Annotations: map[string]string{"kubernetes.io/description": "The database has been filled from its source. It is not a second time."},
 		},
 	}, metav1.CreateOptions{FieldManager: render.Manager})

@@ -25,7 +25,7 @@ func (c *Client) makeable(r agent.Release) error {
 	if len(r.App.Databases) == 0 {
 		return nil
 	}
-	if _, _, is := c.previewOf(r); !is {
+	if _, _, _, is := c.previewOf(r); !is {
 		return refused(r, "it has databases, which previews alone have: give their variables a value in secrets")
 	}
 	return nil

@@ -15,8 +15,8 @@ import (
 // ensureNamespace makes the namespace of r and labels it, once per process and
 // line.
 func (c *Client) ensureNamespace(ctx context.Context, r agent.Release) error {
-	if p, policy, is := c.previewOf(r); is {
-		return c.ensurePreview(ctx, r, p, policy)
+	if p, policy, others, is := c.previewOf(r); is {
+		return c.ensurePreview(ctx, r, p, policy, others...)
 	}
 	c.mu.Lock()
 	known := c.ensured[r.Namespace] == lineKey(r.Line)

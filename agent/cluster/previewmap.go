@@ -55,7 +55,7 @@ func domainPreview(o *v1alpha1.Preview) agent.Preview {
 	o = o.DeepCopy()
 	s, line := o.Status, previewLine(o)
 	return agent.Preview{
-		Line: line, UID: string(o.UID), Repository: s.Repository, RepositoryID: s.RepositoryID, Namespace: s.Namespace,
+		Line: line, UID: string(o.UID), Repository: s.Repository, RepositoryID: s.RepositoryID, Namespace: s.Namespace, Group: s.Group, Owner: s.Owner,
 		Phase: agent.PreviewPhase(s.Phase), Message: s.Message, Comment: s.Comment,
 		CreatedAt: plainTime(s.CreatedAt), LastPushAt: plainTime(s.LastPushAt), DestroyedAt: plainTime(s.DestroyedAt),
 		Fork: s.Fork, AsleepAt: plainTime(s.AsleepAt), Turning: s.Turning, WakeAsked: wakeAsked(o), ActiveAt: plainTime(s.ActiveAt), Labels: s.Labels, LookedAt: plainTime(s.LookedAt),
@@ -108,7 +108,7 @@ func previewObject(p agent.Preview, namespace string) *v1alpha1.Preview {
 		},
 		Spec: v1alpha1.PreviewSpec{App: p.Line.App, PullRequest: number},
 		Status: v1alpha1.PreviewStatus{
-			Phase: string(p.Phase), Message: cut(redact(p.Message), v1alpha1.MaxMessage), Namespace: p.Namespace,
+			Phase: string(p.Phase), Message: cut(redact(p.Message), v1alpha1.MaxMessage), Namespace: p.Namespace, Group: p.Group, Owner: p.Owner,
 			Repository: p.Repository, RepositoryID: p.RepositoryID, Comment: p.Comment,
 			CreatedAt: micro(p.CreatedAt), LastPushAt: micro(p.LastPushAt), DestroyedAt: micro(p.DestroyedAt), Marks: marks,
 			Fork: p.Fork, AsleepAt: micro(p.AsleepAt), Turning: p.Turning, ActiveAt: micro(p.ActiveAt), Labels: p.Labels, LookedAt: micro(p.LookedAt),

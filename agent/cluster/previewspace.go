@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -16,41 +17,42 @@ import (
 	"github.com/inhaul/inhaul/spec"
 )
 
-// previewOf is the preview that the namespace of r belongs to, and what is allowed of
-// it; false if r's environment is a declared one. A preview without a record has no UID.
-func (c *Client) previewOf(r agent.Release) (agent.Preview, agent.PreviewPolicy, bool) {
+// previewOf is the preview that the namespace of r belongs to, what is allowed of the
+// namespace, and the quotas of the other apps of its group; false if r's environment is
+// a declared one. A preview without a record has no UID.
+func (c *Client) previewOf(r agent.Release) (p agent.Preview, policy agent.PreviewPolicy, others []agent.Quota, is bool) {
 	if _, is := spec.PreviewNumber(r.Line.Environment); !is {
-		return agent.Preview{}, agent.PreviewPolicy{}, false
+		return p, policy, nil, false
 	}
-	p, _ := c.Preview(r.Line)
-	policy := agent.PreviewPolicy{}
-	for _, app := range c.Apps() {
+	p, _ = c.Preview(r.Line)
+	p.Line = r.Line
+	apps := c.Apps()
+	for _, app := range apps {
 		if app.Name != r.Line.App {
 			continue
 		}
 		if app.Declares(r.Line.Environment) {
-			return agent.Preview{}, policy, false
+			return agent.Preview{}, policy, nil, false
 		}
-		if app.PreviewPolicy != nil {
-			policy = app.PreviewPolicy.Of(p)
-		}
+		policy, others = app.Roof(p, apps)
 	}
-	return p, policy, true
+	return p, policy, others, true
 }
 
 // ensurePreview makes the namespace of r, which is that of p, and puts up its guard
 // rails, once per process and what the platform owner says of them unless the policy
-// among them is missing. It returns before anything else is in the namespace, so no
-// pod runs without them. It never takes a namespace that was not made for p.
-func (c *Client) ensurePreview(ctx context.Context, r agent.Release, p agent.Preview, policy agent.PreviewPolicy) error {
+// among them is missing. It returns before anything else of r is in the namespace, so no
+// pod of it runs without them. It never takes a namespace that was not made for p, or
+// for an app of its group that is in it. The others are the quotas of these.
+func (c *Client) ensurePreview(ctx context.Context, r agent.Release, p agent.Preview, policy agent.PreviewPolicy, others ...agent.Quota) error {
 	if p.Phase != agent.PreviewActive { // since the release was admitted: it is looked at again
 		return fmt.Errorf("making namespace %s: the preview is being taken away: %w", r.Namespace, agent.ErrConflict)
 	}
-	rails, err := render.RailsOf(r, p.UID, policy)
+	rails, err := render.RailsOf(r, cmp.Or(p.Owner, p.UID), policy, others...)
 	if err != nil {
 		return c.notMade(r, err.Error())
 	}
-	known := fmt.Sprintf("%s %+v %t %q", p.UID, policy.Quota, policy.EgressOpen, policy.EgressAllow)
+	known := fmt.Sprintf("%s %s %s %+v %+v %t %q", p.UID, p.Owner, p.CreatedAt, policy.Quota, others, policy.EgressOpen, policy.EgressAllow)
 	c.mu.Lock()
 	ensured := c.ensured[r.Namespace] == known
 	c.mu.Unlock()
@@ -131,7 +133,7 @@ func (c *Client) makePreview(ctx context.Context, r agent.Release, p agent.Previ
 	requestCtx, cancel := bounded(ctx)
 	defer cancel()
 	_, err := c.clients.core.Namespaces().Create(requestCtx, &corev1.Namespace{
-		ObjectMeta: metav1.ObjectMeta{Name: r.Namespace, Labels: render.PreviewLabels(r, p.UID)},
+		ObjectMeta: metav1.ObjectMeta{Name: r.Namespace, Labels: render.PreviewLabels(r, p), Annotations: marks(p)},
 	}, metav1.CreateOptions{FieldManager: render.Manager})
 	if !apierrors.IsAlreadyExists(err) {
 		if err != nil {
@@ -140,20 +142,20 @@ func (c *Client) makePreview(ctx context.Context, r agent.Release, p agent.Previ
 		return nil
 	}
 	there, err := c.clients.core.Namespaces().Get(requestCtx, r.Namespace, metav1.GetOptions{})
-	switch {
-	case err != nil:
+	if err != nil {
 		return fmt.Errorf("reading namespace %s: %w", r.Namespace, err)
-	case !madeFor(there, p):
-		return c.notMade(r, "there is one already, and Inhaul did not make it for this pull request: delete or rename it, or change spec.previews.namespace of the App")
-	case there.DeletionTimestamp != nil:
-		return fmt.Errorf("making namespace %s: the one that was there is still being deleted", r.Namespace)
 	}
-	return nil
+	return c.settleIn(requestCtx, r, p, there)
 }
 
-// madeFor reports whether a namespace was made for p, and is of nobody else since.
+// madeFor reports whether a namespace was made for p, or for the app of its group that
+// came first, and is of nobody else since.
 func madeFor(n *corev1.Namespace, p agent.Preview) bool {
-	return p.UID != "" && n.Labels[render.LabelPreview] == p.UID && n.Labels[render.LabelManagedBy] == render.Manager &&
+	if p.Group != "" {
+		return p.Owns(n.Labels[render.LabelPreview]) && sharedBy(n, p)
+	}
+	_, grouped := n.Labels[render.LabelGroup]
+	return !grouped && p.UID != "" && n.Labels[render.LabelPreview] == p.UID && n.Labels[render.LabelManagedBy] == render.Manager &&
 		n.Labels[render.LabelApp] == render.Label(p.Line.App) && n.Labels[render.LabelEnvironment] == render.Label(p.Line.Environment)
 }
 
@@ -163,7 +165,7 @@ func (c *Client) notMade(r agent.Release, why string) error {
 
 // DeleteNamespace asks for the end of p's namespace. It goes by the labels, the UID
 // and the version of what it has read: what was somebody else's, or became it, is left
-// alone, with ErrForeign.
+// alone, with ErrForeign; and so is what others of its group are in, with ErrShared.
 func (c *Client) DeleteNamespace(ctx context.Context, p agent.Preview) (left string, err error) {
 	if p.Namespace == "" {
 		return "", nil
@@ -179,11 +181,17 @@ func (c *Client) DeleteNamespace(ctx context.Context, p agent.Preview) (left str
 		return "", fmt.Errorf("reading namespace %s: %w", p.Namespace, err)
 	}
 	if !madeFor(there, p) {
+		if gone, err := c.succeeded(ctx, there, p); err != nil || gone {
+			return "", err
+		}
 		c.log.Warn("namespace left alone: it was not made for the preview", "namespace", p.Namespace, "environment", p.Line.Environment, "name", p.Line.App)
 		return "", fmt.Errorf("namespace %s: %w", p.Namespace, agent.ErrForeign)
 	}
 	if there.DeletionTimestamp != nil {
 		return whyNotGone(there), nil
+	}
+	if stays, err := c.stays(ctx, there, p); err != nil || stays {
+		return "", cmp.Or(err, agent.ErrShared)
 	}
 	background := metav1.DeletePropagationBackground
 	err = c.clients.core.Namespaces().Delete(ctx, p.Namespace, metav1.DeleteOptions{

@@ -36,7 +36,7 @@ func (c *Client) Previews() []agent.Preview {
 func (c *Client) PreviewSpaces(ctx context.Context) ([]agent.PreviewSpace, error) {
 	known := map[string]bool{}
 	for _, o := range c.previewResources() {
-		known[string(o.UID)] = true
+		noteOwner(known, o)
 	}
 	var spaces []agent.PreviewSpace
 	options := metav1.ListOptions{LabelSelector: render.LabelManagedBy + "=" + render.Manager + "," + render.LabelPreview, Limit: spacesPerPage}
@@ -88,8 +88,17 @@ func spaceOf(n *corev1.Namespace) agent.PreviewSpace {
 	return s
 }
 
-// owners are the UIDs of the records of all agents in the cluster, as the API server
-// has them at this moment: no cache tells that something is not there.
+// noteOwner notes what the record of a preview owns: what was made for it, and while it
+// is there what it came into, also when the record that this was made for is forgotten.
+func noteOwner(owners map[string]bool, o *v1alpha1.Preview) {
+	owners[string(o.UID)] = true
+	if p := domainPreview(o); p.There() && p.Owner != "" {
+		owners[p.Owner] = true
+	}
+}
+
+// owners are what the records of all agents in the cluster own, as the API server has
+// them at this moment: no cache tells that something is not there.
 func (c *Client) owners(ctx context.Context) (map[string]bool, error) {
 	owners := map[string]bool{}
 	options := metav1.ListOptions{Limit: spacesPerPage}
@@ -103,8 +112,8 @@ func (c *Client) owners(ctx context.Context) (map[string]bool, error) {
 		if err != nil {
 			return nil, fmt.Errorf("listing the records of all previews: %w", err)
 		}
-		for _, p := range list.Items {
-			owners[string(p.UID)] = true
+		for i := range list.Items {
+			noteOwner(owners, &list.Items[i])
 		}
 		if options.Continue = list.Continue; options.Continue == "" {
 			return owners, nil

@@ -21,6 +21,7 @@ const (
 	LabelService     = "inhaul.dev/service"
 	LabelTask        = "inhaul.dev/task" // "predeploy", "seed" or "teardown"
 	LabelEnvironment = "inhaul.dev/environment"
+	LabelGroup       = "inhaul.dev/group" // of apps that share a preview's namespace; on that alone
 )
 
 // The annotations. AnnotationRelease and AnnotationCommit are on Deployments and

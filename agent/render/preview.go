@@ -40,11 +40,13 @@ type Rails struct {
 	Walls  *networkingv1.NetworkPolicy
 }
 
-// PreviewLabels are the labels of the namespace of r, which is of the preview with
-// that UID.
-func PreviewLabels(r agent.Release, uid string) map[string]string {
+// PreviewLabels are the labels of the namespace of r, which is made for p.
+func PreviewLabels(r agent.Release, p agent.Preview) map[string]string {
 	labels := NamespaceLabels(r)
-	labels[LabelPreview] = uid
+	labels[LabelPreview] = p.UID
+	if p.Group != "" {
+		labels[LabelGroup] = label(p.Group)
+	}
 	if number, is := spec.PreviewNumber(r.Line.Environment); is {
 		labels[LabelPullRequest] = strconv.Itoa(number)
 	}
@@ -52,21 +54,17 @@ func PreviewLabels(r agent.Release, uid string) map[string]string {
 }
 
 // RailsOf are the guard rails of the namespace of r, which is of the preview with
-// that UID, as its platform owner wants them. It fails when the quota or an allowed
-// range cannot be read.
+// that UID, as its platform owner wants them. Where other apps may be in it, their
+// quotas are added to that of the policy. It fails when a quota or an allowed range
+// cannot be read.
 //
 // The NetworkPolicy lets nothing in to any pod; those of the app let in what it is
 // for. It lets nothing out to private addresses, and is the only one about what goes
 // out. The LimitRange gives what says nothing of itself something that fits.
-func RailsOf(r agent.Release, uid string, policy agent.PreviewPolicy) (Rails, error) {
-	q := policy.Quota
-	cpu, err := resource.ParseQuantity(q.CPU)
+func RailsOf(r agent.Release, uid string, policy agent.PreviewPolicy, others ...agent.Quota) (Rails, error) {
+	cpu, memory, pods, err := sum(append([]agent.Quota{policy.Quota}, others...))
 	if err != nil {
-		return Rails{}, fmt.Errorf("quota of previews: cpu is %q: %w", q.CPU, err)
-	}
-	memory, err := resource.ParseQuantity(q.Memory)
-	if err != nil {
-		return Rails{}, fmt.Errorf("quota of previews: memory is %q: %w", q.Memory, err)
+		return Rails{}, err
 	}
 	walls := networkingv1.NetworkPolicySpec{PolicyTypes: []networkingv1.PolicyType{networkingv1.PolicyTypeIngress}}
 	if !policy.EgressOpen {
@@ -81,7 +79,7 @@ func RailsOf(r agent.Release, uid string, policy agent.PreviewPolicy) (Rails, er
 			TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "ResourceQuota"}, ObjectMeta: meta,
 			Spec: corev1.ResourceQuotaSpec{Hard: corev1.ResourceList{
 				corev1.ResourceRequestsCPU: cpu, corev1.ResourceRequestsMemory: memory, corev1.ResourceLimitsMemory: memory,
-				corev1.ResourcePods:                  *resource.NewQuantity(int64(q.Pods), resource.DecimalSI),
+				corev1.ResourcePods:                  *resource.NewQuantity(pods, resource.DecimalSI),
 				corev1.ResourceServicesLoadBalancers: *resource.NewQuantity(0, resource.DecimalSI),
 				corev1.ResourceServicesNodePorts:     *resource.NewQuantity(0, resource.DecimalSI),
 			}},
@@ -98,6 +96,24 @@ func RailsOf(r agent.Release, uid string, policy agent.PreviewPolicy) (Rails, er
 			TypeMeta: metav1.TypeMeta{APIVersion: "networking.k8s.io/v1", Kind: "NetworkPolicy"}, ObjectMeta: meta, Spec: walls,
 		},
 	}, nil
+}
+
+// sum is what is allowed with all the quotas together.
+func sum(quotas []agent.Quota) (cpu, memory resource.Quantity, pods int64, err error) {
+	for _, q := range quotas {
+		c, err := resource.ParseQuantity(q.CPU)
+		if err != nil {
+			return cpu, memory, 0, fmt.Errorf("quota of previews: cpu is %q: %w", q.CPU, err)
+		}
+		m, err := resource.ParseQuantity(q.Memory)
+		if err != nil {
+			return cpu, memory, 0, fmt.Errorf("quota of previews: memory is %q: %w", q.Memory, err)
+		}
+		cpu.Add(c)
+		memory.Add(m)
+		pods += int64(q.Pods)
+	}
+	return cpu, memory, pods, nil
 }
 
 // domains are the host names of a service: its own, or in a preview those that the

@@ -1,21 +1,25 @@
 package v1alpha1
 
 // PreviewPolicy is what the platform owner allows of previews of pull requests. In templates "{app}"
-// stands for the app's name and "{number}" for the number of the pull request.
+// stands for the app's name, "{group}" for that of the group and "{number}" for the number of the pull
+// request.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.group) || !has(self.__namespace__) || !self.__namespace__.contains('{app}')",message="the namespace of a group has no {app} in it: its apps could not share it"
+// +kubebuilder:validation:XValidation:rule="has(self.group) || !((has(self.__namespace__) && self.__namespace__.contains('{group}')) || (has(self.host) && self.host.contains('{group}')) || (has(self.url) && self.url.contains('{group}')))",message="{group} needs a group"
 type PreviewPolicy struct {
 	// namespace is the template of the Kubernetes namespace of each. The agent makes
-	// it, and neither uses nor deletes one that is there already.
+	// it, and neither uses nor deletes one that is there already. Absent:
+	// "{app}-pr-{number}", or "{group}-pr-{number}" where there is a group.
 	// +optional
-	// +kubebuilder:default="{app}-pr-{number}"
 	// +kubebuilder:validation:MaxLength=128
-	// +kubebuilder:validation:Pattern=`^([a-z0-9]|\{app\}|\{number\})([-a-z0-9]|\{app\}|\{number\})*$`
+	// +kubebuilder:validation:Pattern=`^([a-z0-9]|\{app\}|\{group\}|\{number\})([-a-z0-9]|\{app\}|\{group\}|\{number\})*$`
 	// +kubebuilder:validation:XValidation:rule="self.contains('{number}') && !self.startsWith('kube-') && !self.endsWith('-')",message="the namespace of a preview has {number} in it, is not one of Kubernetes itself and does not end with a dash"
 	Namespace string `json:"namespace,omitempty"`
 	// host is the template of the host name of a preview's public services, such as
 	// "pr-{number}.{app}.preview.example.com". Absent: none is reached from outside.
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
-	// +kubebuilder:validation:Pattern=`^([a-z0-9]|\{app\}|\{number\})([-a-z0-9.]|\{app\}|\{number\})*([a-z0-9]|\{app\}|\{number\})$`
+	// +kubebuilder:validation:Pattern=`^([a-z0-9]|\{app\}|\{group\}|\{number\})([-a-z0-9.]|\{app\}|\{group\}|\{number\})*([a-z0-9]|\{app\}|\{group\}|\{number\})$`
 	// +kubebuilder:validation:XValidation:rule="self.contains('{number}')",message="the host of a preview has {number} in it"
 	Host string `json:"host,omitempty"`
 	// url is the template of where a preview answers; it is linked from checks.
@@ -27,13 +31,15 @@ type PreviewPolicy struct {
 	// routing is how the cluster lets traffic in to public services.
 	// +optional
 	Routing Routing `json:"routing,omitzero"`
-	// quota is what all pods of a preview may request together.
+	// quota is what all pods of a preview may request together. The quotas of the apps
+	// of a group add up.
 	// +optional
 	// +kubebuilder:default={}
 	Quota Quota `json:"quota,omitzero"`
 	// group is the name that apps of one repository have in common which are to be one
 	// preview: they share its namespace, and reach each other there. Their namespace
-	// templates have to give the same. Absent: each app has a namespace of its own.
+	// templates have to give the same; so may those of their hosts, if they answer to
+	// different paths. Absent: each app has a namespace of its own.
 	// +optional
 	// +kubebuilder:validation:MaxLength=63
 	// +kubebuilder:validation:Pattern=`^[a-z]([-a-z0-9]*[a-z0-9])?$`

@@ -77,6 +77,15 @@ type PreviewStatus struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=63
 	Namespace string `json:"namespace,omitempty"`
+	// group is that of the apps which share the namespace. Absent: it is the app's alone.
+	// +optional
+	// +kubebuilder:validation:MaxLength=63
+	Group string `json:"group,omitempty"`
+	// owner is the UID of the Preview that the namespace was made for, which is that of
+	// the app of the group that came first. Absent: this one, or none yet.
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	Owner string `json:"owner,omitempty"`
 	// repository is the repository's name, "owner/name".
 	// +optional
 	// +kubebuilder:validation:MaxLength=1024

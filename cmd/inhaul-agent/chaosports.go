@@ -23,6 +23,9 @@ func (c *chaos) around(p agent.Ports) agent.Ports {
 	p.Previews = dyingPreviews{p.Previews, c}
 	p.Records = dyingRecords{p.Records, c}
 	p.Namespaces = dyingNamespaces{p.Namespaces, c}
+	if p.Tenancies != nil {
+		p.Tenancies = dyingTenancies{p.Tenancies, c}
+	}
 	p.Witness = dyingWitness{p.Witness, c}
 	if p.Checks != nil {
 		p.Checks = dyingChecks{p.Checks, c}
@@ -148,6 +151,10 @@ type (
 	}
 	dyingOpenPulls struct {
 		openPulls
+		c *chaos
+	}
+	dyingTenancies struct {
+		agent.Tenancies
 		c *chaos
 	}
 	dyingSpaces struct {
@@ -303,6 +310,16 @@ func (d dyingOpenPulls) OpenPullRequests(ctx context.Context, repository string)
 func (d dyingOpenPulls) PullRequest(ctx context.Context, repository string, number int) (agent.PullRequest, error) {
 	defer d.c.at("PullRequest")()
 	return d.openPulls.PullRequest(ctx, repository, number)
+}
+
+func (d dyingTenancies) ClearNamespace(ctx context.Context, p agent.Preview) (string, error) {
+	defer d.c.at("ClearNamespace")()
+	return d.Tenancies.ClearNamespace(ctx, p)
+}
+
+func (d dyingTenancies) LeaveNamespace(ctx context.Context, p agent.Preview) (bool, error) {
+	defer d.c.at("LeaveNamespace")()
+	return d.Tenancies.LeaveNamespace(ctx, p)
 }
 
 func (d dyingSpaces) PreviewSpaces(ctx context.Context) ([]agent.PreviewSpace, error) {

@@ -96,7 +96,7 @@ func serve(ctx context.Context, s settings, logger *slog.Logger) error {
 			a := agent.New(chaos.around(agent.Ports{
 				Registry: intents{registry}, Keys: newIssuers(logger), Apps: client, Releases: client, Reader: client,
 				Planner: client, Cluster: client, Tasks: client, Cleaner: client, Drifts: client, Witness: client,
-				Requests: client, Requesters: client, Previews: client, Records: client, Namespaces: client, Databases: client, Clones: client, Meter: counted, Pulse: counted,
+				Requests: client, Requesters: client, Previews: client, Records: client, Namespaces: client, Tenancies: client, Databases: client, Clones: client, Meter: counted, Pulse: counted,
 				Checks: out.Checks, Statuses: out.Statuses, Receipts: out.Receipts, Deployments: out.Deployments,
 				Comments: out.Comments, PullRequests: out.PullRequests,
 				OpenPulls: out.OpenPulls, Spaces: client, Rails: client, Sweeps: counted,
