@@ -72,6 +72,9 @@ func (a *Agent) standings(app App, c *Comment, headOf func(Release) string) (row
 		if r.Restore == 0 {
 			row.Commit = orElse(headOf(r), row.Commit)
 		}
+		if p, is := app.preview(r.Line.Environment); is && app.PreviewPolicy != nil {
+			row.ExpiresAt = p.expires(*app.PreviewPolicy)
+		}
 		if n := len(rows); n > 0 && rows[n-1].Environment == row.Environment {
 			rows[n-1] = row // a newer one
 			return

@@ -152,12 +152,13 @@ type EndReason string
 
 // The reasons. They are stored.
 const (
-	EndAsked   EndReason = ""        // an intent asks for it
-	EndClosed  EndReason = "Closed"  // the pull request is closed or merged, as GitHub says
-	EndGone    EndReason = "Gone"    // the repository is
-	EndIdle    EndReason = "Idle"    // nothing was pushed for as long as the platform owner allows
-	EndExpired EndReason = "Expired" // it is as old as the platform owner allows
-	EndRoom    EndReason = "Room"    // it made room for another one
+	EndAsked    EndReason = ""         // an intent asks for it
+	EndClosed   EndReason = "Closed"   // the pull request is closed or merged, as GitHub says
+	EndGone     EndReason = "Gone"     // the repository is
+	EndUnwanted EndReason = "Unwanted" // the pull request wants no preview, as GitHub says
+	EndIdle     EndReason = "Idle"     // nothing was pushed for as long as the platform owner allows
+	EndExpired  EndReason = "Expired"  // it is as old as the platform owner allows
+	EndRoom     EndReason = "Room"     // it made room for another one
 )
 
 // Destroy is one admitted intent to take a preview away, or the agent's own decision.

@@ -42,8 +42,11 @@ type OpenList struct {
 type End struct {
 	Preview  Preview // as it was when that was decided; without a line: however it is
 	Reason   EndReason
-	ClosedAt time.Time // by GitHub's clock; EndClosed only
+	ClosedAt time.Time // EndClosed: by GitHub's clock; EndUnwanted: when GitHub was asked
 }
+
+// noPreviewLabel keeps a pull request without a preview; the Action knows it too.
+const noPreviewLabel = "no-preview"
 
 const (
 	// youngPreview is how long a preview is left alone after it was made: GitHub's lists
@@ -62,15 +65,18 @@ const (
 //  2. its pull request is closed, as GitHub says when it is asked for that one: Closed.
 //     That it is missing in the list is not enough, and what GitHub says of another
 //     repository that has its name today is not about it
-//  3. GitHub shows no repository for an hour, and nothing was pushed since: Gone
-//  4. as old as the platform owner allows: Expired
-//  5. nothing pushed for as long as the platform owner allows: Idle
+//  3. its pull request has the label no-preview: Unwanted
+//  4. GitHub shows no repository for an hour, and nothing was pushed since: Gone
+//  5. as old as the platform owner allows: Expired
+//  6. nothing pushed for as long as the platform owner allows: Idle
 //
-// The label that keeps a preview does so against 4 and 5.
+// The label that keeps a preview does so against 5 and 6. Previews of a fork's code have
+// times of their own. What waits for room ends by the same rules, and its age is that of
+// its waiting.
 func Sweep(policy PreviewPolicy, previews []Preview, open OpenList, now time.Time) []End {
 	var ends []End
 	for _, p := range previews {
-		if p.Phase != PreviewActive || now.Sub(p.CreatedAt) < youngPreview {
+		if !p.sweeps() || now.Sub(p.began()) < youngPreview {
 			continue
 		}
 		if e := p.over(policy, open, now); e.Reason != EndAsked {
@@ -78,6 +84,17 @@ func Sweep(policy PreviewPolicy, previews []Preview, open OpenList, now time.Tim
 		}
 	}
 	return ends
+}
+
+// sweeps reports whether p is there, or waits to be.
+func (p Preview) sweeps() bool { return p.Phase == PreviewActive || p.Phase == PreviewWaiting }
+
+// began is since when p is what it is.
+func (p Preview) began() time.Time {
+	if p.Phase == PreviewWaiting && p.Waiting != nil {
+		return p.Waiting.Since
+	}
+	return p.CreatedAt
 }
 
 // over is the end of p; without a reason if it goes on.
@@ -90,18 +107,39 @@ func (p Preview) over(policy PreviewPolicy, open OpenList, now time.Time) End {
 			e.Reason, e.ClosedAt = EndClosed, pull.ClosedAt
 			return e
 		}
+		if slices.Contains(labels, noPreviewLabel) {
+			e.Reason, e.ClosedAt = EndUnwanted, open.At
+			return e
+		}
 	}
 	kept := policy.KeepLabel != "" && slices.Contains(labels, policy.KeepLabel)
-	switch pushed := later(p.LastPushAt, p.CreatedAt); {
+	policy = policy.Of(p)
+	switch pushed := later(p.LastPushAt, p.began()); {
 	case !open.GoneSince.IsZero() && now.Sub(open.GoneSince) >= gonePatience && !pushed.After(open.GoneSince):
 		e.Reason = EndGone
 	case kept:
-	case policy.TTL > 0 && now.Sub(p.CreatedAt) >= policy.TTL:
+	case policy.TTL > 0 && now.Sub(p.began()) >= policy.TTL:
 		e.Reason = EndExpired
 	case policy.IdleTTL > 0 && now.Sub(pushed) >= policy.IdleTTL:
 		e.Reason = EndIdle
 	}
 	return e
+}
+
+// expires is when the sweep ends p if nothing is pushed; zero if time does not end it.
+func (p Preview) expires(policy PreviewPolicy) time.Time {
+	if policy.KeepLabel != "" && slices.Contains(p.Labels, policy.KeepLabel) {
+		return time.Time{}
+	}
+	policy = policy.Of(p)
+	var at time.Time
+	if policy.TTL > 0 {
+		at = p.began().Add(policy.TTL)
+	}
+	if policy.IdleTTL > 0 {
+		at = earlier(at, later(p.LastPushAt, p.began()).Add(policy.IdleTTL))
+	}
+	return at
 }
 
 // of is what GitHub says of the pull request of p; false if it said nothing of it.

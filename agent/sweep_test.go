@@ -24,6 +24,13 @@ func TestWhatASweepEnds(t *testing.T) {
 	policy := PreviewPolicy{IdleTTL: 24 * time.Hour, TTL: 72 * time.Hour, KeepLabel: "keep"}
 	open, closed := PullRequest{Number: 7, RepositoryID: 1234, Open: true}, PullRequest{Number: 7, RepositoryID: 1234, ClosedAt: before(time.Hour)}
 	told := func(pulls ...PullRequest) OpenList { return OpenList{At: now, Pulls: pulls} }
+	labelled := func(p PullRequest, labels ...string) PullRequest { p.Labels = labels; return p }
+	waits := func(since time.Duration) func(*Preview, *PreviewPolicy) {
+		return func(p *Preview, _ *PreviewPolicy) {
+			p.Phase, p.CreatedAt, p.Waiting = PreviewWaiting, time.Time{}, &Parked{Since: before(since)}
+		}
+	}
+	fork := func(p *Preview, o *PreviewPolicy) { p.Fork, o.Forks = true, &ForkPolicy{TTL: 24 * time.Hour} }
 	kept := func(p PullRequest) PullRequest { p.Labels = []string{"bug", "keep"}; return p }
 	for name, test := range map[string]struct {
 		change func(*Preview, *PreviewPolicy)
@@ -33,6 +40,14 @@ func TestWhatASweepEnds(t *testing.T) {
 		"open":                         {open: told(open)},
 		"closed":                       {open: told(closed), want: EndClosed},
 		"closed, and kept":             {open: told(kept(closed)), want: EndClosed},
+		"wants no preview":             {open: told(labelled(open, "no-preview")), want: EndUnwanted},
+		"wants none, and is kept":      {open: told(labelled(open, "keep", "no-preview")), want: EndUnwanted},
+		"waits":                        {change: waits(time.Hour), open: told(open)},
+		"waits, and is closed":         {change: waits(time.Hour), open: told(closed), want: EndClosed},
+		"waits, and wants none":        {change: waits(time.Hour), open: told(labelled(open, "no-preview")), want: EndUnwanted},
+		"waits for too long":           {change: waits(72 * time.Hour), open: told(open), want: EndExpired},
+		"waits for a moment":           {change: waits(time.Second), open: told(closed)},
+		"of a fork, whose time is up":  {change: fork, open: told(open), want: EndExpired},
 		"missing in the list":          {open: told()},
 		"closed in another repository": {open: told(PullRequest{Number: 7, RepositoryID: 99})},
 		"another one is closed":        {open: told(PullRequest{Number: 8, RepositoryID: 1234})},
@@ -71,6 +86,24 @@ func TestWhatASweepEnds(t *testing.T) {
 	}
 }
 
+func TestExpiryIsWhenTheSweepEndsIt(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+		hours := func(name string) time.Duration { return time.Duration(rapid.IntRange(0, 80).Draw(t, name)) * time.Hour }
+		p := Preview{
+			Line: Line{App: "storefront", Environment: "pr-7"}, Phase: PreviewActive, CreatedAt: now.Add(-hours("made") - time.Hour), LastPushAt: now.Add(-hours("pushed")),
+			Fork: rapid.Bool().Draw(t, "fork"), Labels: rapid.SampledFrom([][]string{nil, {"keep"}}).Draw(t, "labels"),
+		}
+		policy := PreviewPolicy{IdleTTL: hours("idle"), TTL: hours("ttl"), KeepLabel: "keep", Forks: &ForkPolicy{IdleTTL: hours("fork idle"), TTL: hours("fork ttl")}}
+		at := p.expires(policy)
+		want := !at.IsZero() && !now.Before(at)
+		if got := len(Sweep(policy, []Preview{p}, OpenList{}, now)) > 0; got != want {
+			t.Fatalf("got an end: %v at %s, though it is told to expire at %s", got, now, at)
+		}
+	})
+}
+
 func TestASweepEndsOnlyWhatItMay(t *testing.T) {
 	t.Parallel()
 	now := lunch().Add(1000 * time.Hour)
@@ -82,7 +115,7 @@ func TestASweepEndsOnlyWhatItMay(t *testing.T) {
 		p := Preview{
 			Line: Line{App: "storefront", Environment: "pr-7"}, RepositoryID: 1234, CreatedAt: ago("created"), LastPushAt: ago("pushed"),
 			Phase:  rapid.SampledFrom([]PreviewPhase{"", PreviewActive, PreviewActive, PreviewDestroying, PreviewDestroyed}).Draw(t, "phase"),
-			Labels: rapid.SampledFrom([][]string{nil, {"keep"}, {"wake"}}).Draw(t, "labels"),
+			Labels: rapid.SampledFrom([][]string{nil, {"keep"}, {"wake"}, {"no-preview", "keep"}}).Draw(t, "labels"),
 		}
 		policy := PreviewPolicy{IdleTTL: hours("idle"), TTL: hours("ttl"), KeepLabel: "keep"}
 		pull := PullRequest{Number: rapid.IntRange(6, 8).Draw(t, "number"), RepositoryID: rapid.SampledFrom([]int64{0, 1234, 99}).Draw(t, "repository"), Open: rapid.Bool().Draw(t, "open"), Labels: p.Labels}
@@ -93,10 +126,11 @@ func TestASweepEndsOnlyWhatItMay(t *testing.T) {
 		}
 		e, kept := ends[0], slices.Contains(p.Labels, "keep")
 		allowed := map[EndReason]bool{
-			EndClosed:  !pull.Open && pull.Number == 7 && pull.RepositoryID != 99 && !open.At.IsZero(),
-			EndGone:    !open.GoneSince.IsZero() && p.LastPushAt.Before(now.Add(-time.Hour)),
-			EndExpired: policy.TTL > 0 && now.Sub(p.CreatedAt) >= policy.TTL && !kept,
-			EndIdle:    policy.IdleTTL > 0 && now.Sub(p.LastPushAt) >= policy.IdleTTL && !kept,
+			EndClosed:   !pull.Open && pull.Number == 7 && pull.RepositoryID != 99 && !open.At.IsZero(),
+			EndUnwanted: slices.Contains(p.Labels, "no-preview") && pull.Open && pull.Number == 7 && pull.RepositoryID != 99 && !open.At.IsZero(),
+			EndGone:     !open.GoneSince.IsZero() && p.LastPushAt.Before(now.Add(-time.Hour)),
+			EndExpired:  policy.TTL > 0 && now.Sub(p.CreatedAt) >= policy.TTL && !kept,
+			EndIdle:     policy.IdleTTL > 0 && now.Sub(p.LastPushAt) >= policy.IdleTTL && !kept,
 		}
 		if !allowed[e.Reason] || p.Phase != PreviewActive || now.Sub(p.CreatedAt) < time.Minute {
 			t.Fatalf("got %s preview %+v ended as %q by %+v of %+v", p.Phase, p, e.Reason, policy, open)
@@ -118,7 +152,9 @@ func lostClose(t *testing.T, w *world) map[string]string {
 		w.tell(t, r)
 	}
 	w.shut()
-	for w.wait(5 * time.Minute); w.died(); w.wait(5 * time.Minute) {
+	w.wait(5 * time.Minute)
+	for w.died() {
+		w.wait(5 * time.Minute)
 	}
 	return digests
 }

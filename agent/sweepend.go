@@ -66,6 +66,9 @@ func (e End) destroy(p Preview, releases []Release, now time.Time) Destroy {
 		d.Source, d.ReportedOn = releases[n-1].Source, releases[n-1].Status.ReportedOn
 		d.Source.PullRequest = number
 	}
+	if e.Reason == EndUnwanted { // what is signed later knows that the label is off again
+		d.IssuedAt = e.ClosedAt
+	}
 	if e.Reason == EndClosed { // by GitHub's clock, which events are told by too
 		d.IssuedAt = later(e.ClosedAt, p.LastPushAt)
 	}
@@ -117,6 +120,8 @@ func (r EndReason) words() string {
 	switch r {
 	case EndClosed:
 		return "the pull request is closed, as GitHub says; no event told so"
+	case EndUnwanted:
+		return "the pull request has the label " + noPreviewLabel + ", as GitHub says; no event told so"
 	case EndGone:
 		return "its repository, its app or its namespace is gone"
 	case EndIdle:
@@ -136,6 +141,8 @@ func (r EndReason) next() string {
 	switch r {
 	case EndIdle, EndExpired, EndGone:
 		return "push to the pull request, or run its newest workflow run again, to have it made anew"
+	case EndUnwanted:
+		return "take the label off: that, or the next push, makes the preview anew"
 	case EndClosed:
 		return "if the pull request is opened again, that or the next push to it makes the preview anew"
 	case EndRoom:

@@ -192,10 +192,10 @@ type Decided struct {
 
 // Destroy is one admitted intent to take a preview away, or the agent's own decision.
 type Destroy struct {
-	// reason is why, if nobody asked for it: Closed, Gone (the repository), Idle, Expired,
+	// reason is why, if nobody asked for it: Closed, Unwanted (by its label), Gone (the repository), Idle, Expired,
 	// or Room. Absent: an intent asked for it.
 	// +optional
-	// +kubebuilder:validation:Enum=Closed;Gone;Idle;Expired;Room
+	// +kubebuilder:validation:Enum=Closed;Unwanted;Gone;Idle;Expired;Room
 	Reason string `json:"reason,omitempty"`
 	// intent is its digest. Without one it is a name that no intent has.
 	// +kubebuilder:validation:MaxLength=128
