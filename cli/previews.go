@@ -119,8 +119,8 @@ type shownPreview struct {
 	CreatedAt   *time.Time `json:"createdAt,omitempty"`
 	LastPushAt  *time.Time `json:"lastPushAt,omitempty"`
 	AsleepAt    *time.Time `json:"asleepAt,omitempty"`
-	CPU         string     `json:"cpu,omitempty"`    // requested by its pods
-	Memory      string     `json:"memory,omitempty"` // requested by its pods
+	CPU         string     `json:"cpu,omitempty"`    // requested by the pods of its namespace
+	Memory      string     `json:"memory,omitempty"` // requested by the pods of its namespace
 	URL         string     `json:"url,omitempty"`
 	Message     string     `json:"message,omitempty"`
 }
@@ -259,8 +259,9 @@ func (cluster Cluster) addresses(ctx context.Context, app string) (func(int) str
 	var a struct {
 		Spec struct {
 			Previews struct {
-				Host string `json:"host"`
-				URL  string `json:"url"`
+				Host  string `json:"host"`
+				URL   string `json:"url"`
+				Group string `json:"group"`
 			} `json:"previews"`
 		} `json:"spec"`
 	}
@@ -274,6 +275,6 @@ func (cluster Cluster) addresses(ctx context.Context, app string) (func(int) str
 		template = "https://" + a.Spec.Previews.Host
 	}
 	return func(number int) string {
-		return strings.NewReplacer("{app}", app, "{number}", strconv.Itoa(number)).Replace(template)
+		return strings.NewReplacer("{app}", app, "{group}", a.Spec.Previews.Group, "{number}", strconv.Itoa(number)).Replace(template)
 	}, nil
 }

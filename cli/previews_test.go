@@ -67,7 +67,7 @@ func (s *menagerie) Quota(_ context.Context, namespace, name string) ([]byte, er
 // previews runs a command with that cluster.
 func previews(t *testing.T, s *menagerie, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
-	s.objects = objects{"inhaul/apps/shop": `{"spec": {"previews": {"host": "pr-{number}.{app}.preview.example.com"}}}`}
+	s.objects = objects{"inhaul/apps/shop": `{"spec": {"previews": {"group": "preview", "host": "pr-{number}.{app}.{group}.example.com"}}}`}
 	s.pages = []string{page("", strings.ReplaceAll(listed(3, "Succeeded"), "production", "pr-7"))}
 	s.quotas = objects{"shop-pr-7/inhaul-preview": `{"status": {"used": {"requests.cpu": "300m", "requests.memory": "768Mi"}}}`, "shop-pr-12/inhaul-preview": ""}
 	var out, complaint strings.Builder
