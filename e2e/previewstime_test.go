@@ -29,7 +29,9 @@ const (
 
 // TestPreviewTimes measures on real containers how long it takes from a published
 // image to a preview that answers, and from the close of the pull request until its
-// namespace is gone. The app has neither databases nor a boot that is worth a word.
+// namespace is gone. The app has no boot that is worth a word; it has a seed, and a
+// PostgreSQL that runs where there is an image of one: the lab has no DNS by which the
+// seed could find it.
 func TestPreviewTimes(t *testing.T) {
 	pulls := size("INHAUL_PREVIEWS_TIMES")
 	if pulls == 0 {

@@ -79,6 +79,9 @@ func newPreviewTeam(t *testing.T, name string, previews map[string]any) *preview
 			"redis":    map[string]any{"image": pt.images() + "/redis:{version}", "version": "8"},
 		}
 	}
+	if realPostgres() != "" {
+		settings["databases"] = map[string]any{"postgres": map[string]any{"image": realPostgres()}}
+	}
 	maps.Copy(settings, previews)
 	rule := func(name, environment, ref string) map[string]any {
 		return map[string]any{"name": name, "environments": []any{environment}, "repositoryID": pt.repositoryID, "refs": []any{ref}}
@@ -97,6 +100,10 @@ func newPreviewTeam(t *testing.T, name string, previews map[string]any) *preview
 	}
 	return pt
 }
+
+// realPostgres is an image of PostgreSQL that runs on the lab's real containers; empty
+// if there is none.
+func realPostgres() string { return os.Getenv("INHAUL_PREVIEWS_POSTGRES") }
 
 func (pt *previewTeam) repository() string { return "acme/" + pt.app }
 
@@ -177,7 +184,10 @@ func (pt *previewTeam) content(run int64) *spec.App {
 	if pt.has("seed") {
 		app.Seed = &spec.Task{Run: spec.Command{Exec: []string{"seed"}}, CPU: "10m", Memory: "16Mi"}
 	}
-	if pt.has("databases") {
+	switch {
+	case realPostgres() != "":
+		app.Databases = []spec.Database{{Name: "main", Type: "postgres", Env: "DATABASE_URL"}}
+	case pt.has("databases"):
 		app.Databases = []spec.Database{{Name: "cache", Type: "redis", Env: "REDIS_URL"}, {Name: "main", Type: "postgres", Env: "DATABASE_URL"}}
 	}
 	return app
