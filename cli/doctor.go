@@ -77,6 +77,9 @@ type finding struct {
 
 // Run looks at all of it.
 func (o doctorPreviewsCommand) Run(ctx context.Context, c Commands) error {
+	if _, _, err := o.internet(); err != nil {
+		return err
+	}
 	cluster, err := c.connect(o.Cluster)
 	if err != nil {
 		return err
@@ -88,7 +91,9 @@ func (o doctorPreviewsCommand) Run(ctx context.Context, c Commands) error {
 	}
 	if o.Probe {
 		probed, err := o.probe(ctx, c, d)
-		if err != nil {
+		if f, ok := errors.AsType[*fault](err); ok && ctx.Err() == nil {
+			probed = []finding{{"the probe", unwell, f.what + ": " + f.why, f.next}} // what is known already is told all the same
+		} else if err != nil {
 			return err
 		}
 		findings = append(findings, probed...)

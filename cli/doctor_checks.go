@@ -119,7 +119,7 @@ func (d doctor) own(resource string) string {
 func (d doctor) apps(ctx context.Context) ([]patientApp, error) {
 	apps, err := items[patientApp](ctx, d, d.own("apps"))
 	if err != nil {
-		return nil, unanswered("Apps in namespace "+d.agent, err, "--namespace says where the agent lives")
+		return nil, unanswered("Apps in namespace "+d.agent, err, "--namespace says where the agent lives; without Inhaul's CRDs there are none: deploy/crds")
 	}
 	if d.app == "" {
 		return apps, nil
@@ -257,7 +257,7 @@ func (d doctor) orphans(ctx context.Context, previews []patientPreview) ([]findi
 			orphans = append(orphans, s.Metadata.Name)
 		}
 	}
-	return []finding{judge(check, fmt.Sprintf("%d namespaces of previews, and none without its record", len(spaces)), orphans,
+	return []finding{judge(check, fmt.Sprintf("namespaces of previews: %d, each with its record", len(spaces)), orphans,
 		"the agent removes these within minutes, unless their labels were changed or another agent made them: look at its log, then delete them by hand")}, nil
 }
 

@@ -57,9 +57,9 @@ const notEnforced = "the network plugin does not enforce NetworkPolicy: on EKS s
 
 // probe tries what pods of a preview reach, from a namespace that is walled in like one.
 func (o doctorPreviewsCommand) probe(ctx context.Context, c Commands, d doctor) ([]finding, error) {
-	host, port, err := net.SplitHostPort(o.Internet)
-	if number, e := strconv.Atoi(port); err != nil || e != nil || number < 1 || number > 65535 || strings.ContainsFunc(host, notInHost) || strings.HasPrefix(host, "-") {
-		return nil, &fault{what: "the command line is not understood", why: fmt.Sprintf("--internet is %q, want HOST:PORT", o.Internet), next: "inhaul doctor previews --help"}
+	host, port, err := o.internet()
+	if err != nil {
+		return nil, err
 	}
 	probing, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
@@ -79,7 +79,7 @@ func (o doctorPreviewsCommand) probe(ctx context.Context, c Commands, d doctor) 
 	reached, err := p.run(probing, targets)
 	switch {
 	case ctx.Err() != nil:
-		return nil, &fault{what: "the probe was stopped", why: "somebody interrupted it", next: "nothing is left of it; try again"}
+		return nil, &fault{what: "the probe was stopped", why: "somebody interrupted it", next: "try again"}
 	case probing.Err() != nil && err != nil:
 		return nil, &fault{what: fmt.Sprintf("the probe did not end within %s", probeTimeout), why: p.waits(err), next: "see whether the cluster has room for two small pods, and whether its nodes can pull " + o.Image + "; --image names another"}
 	case errors.Is(err, ErrForbidden), errors.Is(err, ErrRefused):
@@ -92,6 +92,16 @@ func (o doctorPreviewsCommand) probe(ctx context.Context, c Commands, d doctor) 
 		findings = append(findings, t.judge(reached))
 	}
 	return append(findings, skipped...), nil
+}
+
+// internet is the address that stands for the internet.
+func (o doctorPreviewsCommand) internet() (host, port string, err error) {
+	host, port, err = net.SplitHostPort(o.Internet)
+	number, numeric := strconv.Atoi(port)
+	if err != nil || numeric != nil || number < 1 || number > 65535 || host == "" || host[0] == '-' || strings.ContainsFunc(host, notInHost) {
+		return "", "", &fault{what: "the command line is not understood", why: fmt.Sprintf("--internet is %q, want HOST:PORT", o.Internet), next: "inhaul doctor previews --help"}
+	}
+	return host, strconv.Itoa(number), nil // a shell reads it
 }
 
 // notInHost reports whether r is in no host name and no address.
