@@ -127,7 +127,7 @@ func (d doctor) targets(ctx context.Context) ([]target, []finding, error) {
 	metadata := notEnforced + "; if all else is refused, it leaves link-local addresses out: have the nodes' metadata service take one hop (IMDSv2, hop limit 1)"
 	targets := []target{
 		{"reaches its own namespace", "$SERVER " + strconv.Itoa(probePort), true, "pods of one namespace do not connect: look at policies for the whole cluster, and at the plugin's log"},
-		{"reaches the cluster's DNS", "$dns 53", true, "the DNS of its pods is not in kube-system: name its range in spec.previews.egress.allow of the App"},
+		{"reaches the cluster's DNS", "$dns 53", true, "the DNS that its pods are told of does not answer by TCP, or is not in kube-system: then name its range in spec.previews.egress.allow of the App"},
 		{"not the API server", "$KUBERNETES_SERVICE_HOST $KUBERNETES_SERVICE_PORT", false, notEnforced},
 		{"not the metadata service", "169.254.169.254 80", false, metadata},
 		{"not EKS Pod Identity", "169.254.170.23 80", false, metadata},
@@ -164,7 +164,7 @@ func (d doctor) targets(ctx context.Context) ([]target, []finding, error) {
 			skipped = append(skipped, finding{other.check, unknown, "there is no service to try that you may see", ""})
 			continue
 		}
-		targets = append(targets, target{other.check, address, false, notEnforced + "; or spec.previews.egress lets it through on purpose"})
+		targets = append(targets, target{other.check, address, false, notEnforced})
 	}
 	return targets, skipped, nil
 }
