@@ -40,7 +40,8 @@ type patientApp struct {
 		Previews *struct {
 			Databases map[string]json.RawMessage `json:"databases"`
 			Egress    struct {
-				Open bool `json:"open"`
+				Open  bool     `json:"open"`
+				Allow []string `json:"allow"`
 			} `json:"egress"`
 		} `json:"previews"`
 		Rules []struct {

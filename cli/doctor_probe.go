@@ -50,6 +50,7 @@ type target struct {
 	address string // HOST PORT for nc, in which the pod's shell finds its own variables
 	reached bool   // whether it is to be reached
 	next    string // what to do if it is not as it is to be
+	excuse  string // why that need not be wrong; empty: it is
 }
 
 // notEnforced is what to do where walls do not hold.
@@ -67,7 +68,7 @@ func (o doctorPreviewsCommand) probe(ctx context.Context, c Commands, d doctor) 
 	if err != nil {
 		return nil, err
 	}
-	targets = append(targets, target{"reaches the internet", host + " " + port, true, "nothing answers at " + o.Internet + ": name another address by --internet HOST:PORT; else look at the nodes' routes (NAT) and at other NetworkPolicies"})
+	targets = append(targets, target{"reaches the internet", host + " " + port, true, "nothing answers at " + o.Internet + ": name another address by --internet HOST:PORT; else look at the nodes' routes (NAT) and at other NetworkPolicies", ""})
 	p := probe{doctor: d, space: probePrefix + strings.ToLower(rand.Text()[:8]), image: o.Image}
 	defer func() { // also after Ctrl-C, and where no answer came to its creation
 		clearing, cancel := context.WithTimeout(context.WithoutCancel(ctx), clearTimeout)
@@ -116,6 +117,8 @@ func (t target) judge(reached map[string]bool) finding {
 	switch {
 	case !known:
 		return finding{t.check, unknown, "the pod did not come so far", ""}
+	case got != t.reached && t.excuse != "":
+		return finding{t.check, unknown, words[got] + ": " + t.excuse, ""}
 	case got != t.reached:
 		return finding{t.check, unwell, words[got], t.next}
 	}
@@ -126,11 +129,11 @@ func (t target) judge(reached map[string]bool) finding {
 func (d doctor) targets(ctx context.Context) ([]target, []finding, error) {
 	metadata := notEnforced + "; if all else is refused, it leaves link-local addresses out: have the nodes' metadata service take one hop (IMDSv2, hop limit 1)"
 	targets := []target{
-		{"reaches its own namespace", "$SERVER " + strconv.Itoa(probePort), true, "pods of one namespace do not connect: look at policies for the whole cluster, and at the plugin's log"},
-		{"reaches the cluster's DNS", "$dns 53", true, "the DNS that its pods are told of does not answer by TCP, or is not in kube-system: then name its range in spec.previews.egress.allow of the App"},
-		{"not the API server", "$KUBERNETES_SERVICE_HOST $KUBERNETES_SERVICE_PORT", false, notEnforced},
-		{"not the metadata service", "169.254.169.254 80", false, metadata},
-		{"not EKS Pod Identity", "169.254.170.23 80", false, metadata},
+		{"reaches its own namespace", "$SERVER " + strconv.Itoa(probePort), true, "pods of one namespace do not connect: look at policies for the whole cluster, and at the plugin's log", ""},
+		{"reaches the cluster's DNS", "$dns 53", true, "the DNS that its pods are told of does not answer by TCP, or is not in kube-system: then name its range in spec.previews.egress.allow of the App", ""},
+		{"not the API server", "$KUBERNETES_SERVICE_HOST $KUBERNETES_SERVICE_PORT", false, notEnforced + "; if the other services are refused, the API server has a public address, which counts as internet", ""},
+		{"not the metadata service", "169.254.169.254 80", false, metadata, ""},
+		{"not EKS Pod Identity", "169.254.170.23 80", false, metadata, ""},
 	}
 	apps, err := d.apps(ctx)
 	if err != nil {
@@ -138,6 +141,9 @@ func (d doctor) targets(ctx context.Context) ([]target, []finding, error) {
 	}
 	var production, previews []string
 	for _, a := range apps {
+		if p := a.Spec.Previews; p != nil && (p.Egress.Open || len(p.Egress.Allow) > 0) {
+			targets[1].excuse = "App " + a.Metadata.Name + " lets more out than the probe has" // DNS outside of kube-system
+		}
 		for _, e := range a.Spec.Environments {
 			production = append(production, e.Namespace)
 		}
@@ -164,7 +170,7 @@ func (d doctor) targets(ctx context.Context) ([]target, []finding, error) {
 			skipped = append(skipped, finding{other.check, unknown, "there is no service to try that you may see", ""})
 			continue
 		}
-		targets = append(targets, target{other.check, address, false, notEnforced})
+		targets = append(targets, target{other.check, address, false, notEnforced, ""})
 	}
 	return targets, skipped, nil
 }

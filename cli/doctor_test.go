@@ -68,7 +68,10 @@ func healthy() *ward {
 }
 
 func (w *ward) Read(ctx context.Context, path string) ([]byte, error) {
-	path, _, _ = strings.Cut(path, "?")
+	path, query, _ := strings.Cut(path, "?")
+	if strings.Contains(query, "continue=more") {
+		path += " more"
+	}
 	rest, probed := strings.CutPrefix(path, "api/v1/namespaces/inhaul-doctor-")
 	switch object, found := w.objects[path]; {
 	case ctx.Err() != nil:
@@ -223,6 +226,21 @@ func TestDoctorSaysWhatToMend(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestDoctorKnowsWhatIsMeant(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := healthy()
+		w.reached = w.reached[:1] // no DNS, and no internet
+		w.objects[agentSpace+"apps more"] = strings.Replace(w.objects[agentSpace+"apps"], `"previews": {`, `"previews": {"egress": {"open": true}, `, 1)
+		w.objects[agentSpace+"apps"] = `{"metadata": {"continue": "more"}, "items": []}`
+		w.objects["apis/networking.k8s.io/v1/"+ofPreview+"networkpolicies/inhaul-preview"] = `{"spec": {"policyTypes": ["Ingress"]}}`
+		code, stdout, stderr := doctor(t.Context(), w, "--probe")
+		if code != 1 || strings.Count(stdout, "✗") != 1 || !strings.Contains(stdout, "not reached: App shop lets more out") {
+			t.Errorf("got code %d, %q and\n%s\nwant the internet alone to be mended", code, stderr, stdout)
+		}
+	})
 }
 
 func TestDoctorWithoutRights(t *testing.T) {
