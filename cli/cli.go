@@ -1,5 +1,6 @@
 // Package cli has the commands of inhaul, the developer's program: init, convert,
-// validate, plan, releases, rollback, previews, wake, verify-receipt and github-app.
+// validate, plan, releases, rollback, previews, wake, doctor,
+// verify-receipt and github-app.
 //
 // Start with Commands.Run. The package touches nothing but what it is given: it
 // reads folders and writes files through Files, asks a cluster through Cluster,
@@ -54,6 +55,7 @@ type grammar struct {
 	Rollback      rollbackCommand      `cmd:"" help:"Bring an older release back, straight on the cluster."`
 	Previews      previewsCommand      `cmd:"" help:"List the previews of pull requests: how they are, whose, and what they cost."`
 	Wake          wakeCommand          `cmd:"" help:"Wake a preview that was put to sleep."`
+	Doctor        doctorCommand        `cmd:"" help:"Look for what is to be mended in a cluster."`
 	VerifyReceipt verifyReceiptCommand `cmd:"" help:"Say what the agent has signed about a commit, or that it has not."`
 	GitHubApp     githubAppCommand     `cmd:"" name:"github-app" help:"Make the GitHub App that the agent reports as, and give it to the agent."`
 	Version       versionCommand       `cmd:"" help:"Print the version."`
@@ -111,7 +113,7 @@ func misused(err error) error {
 	help := "inhaul --help"
 	if parse, ok := errors.AsType[*kong.ParseError](err); ok {
 		if command := parse.Context.Selected(); command != nil {
-			help = "inhaul " + command.Name + " --help"
+			help = command.FullPath() + " --help"
 		}
 	}
 	return &fault{what: "the command line is not understood", why: err.Error(), next: help}
@@ -124,6 +126,8 @@ func (c Commands) tell(err error) int {
 		return 0
 	case errors.Is(err, errChanged):
 		return exitChanged
+	case errors.Is(err, errUnwell):
+		return exitUser
 	case found:
 		c.warn("%s\n", mistakes)
 		return exitUser

@@ -21,6 +21,8 @@ type Cluster struct {
 	Secrets    Secrets
 	PreviewLog PreviewLog
 	Quotas     Quotas
+	Inspection Inspection // only for doctor
+	Trials     Trials     // only for doctor --probe
 }
 
 // ReleaseLog lists releases.

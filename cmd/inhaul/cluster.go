@@ -18,8 +18,8 @@ import (
 	"github.com/inhaul/inhaul/cli"
 )
 
-// cluster reads Inhaul's objects from an API server, makes Rollbacks, wakes previews, and
-// keeps the agent's GitHub App: a few requests need no more of client-go than how to reach
+// cluster reads Inhaul's objects from an API server, makes Rollbacks, wakes previews,
+// probes their walls, and keeps the agent's GitHub App: a few requests need no more of client-go than how to reach
 // it and who asks.
 type cluster struct {
 	client    http.Client
@@ -35,6 +35,8 @@ var (
 	_ cli.Secrets    = (*cluster)(nil)
 	_ cli.PreviewLog = (*cluster)(nil)
 	_ cli.Quotas     = (*cluster)(nil)
+	_ cli.Inspection = (*cluster)(nil)
+	_ cli.Trials     = (*cluster)(nil)
 )
 
 const (
@@ -64,7 +66,7 @@ func connect(c cli.Connection) (cli.Cluster, error) {
 	base, _, err := rest.DefaultServerUrlFor(config)
 	plain := http.Client{Transport: client.Transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	there := &cluster{client: plain, base: base, namespace: c.Namespace}
-	return cli.Cluster{Releases: there, Log: there, Rollbacks: there, Users: there, Secrets: there, PreviewLog: there, Quotas: there}, err
+	return cli.Cluster{Releases: there, Log: there, Rollbacks: there, Users: there, Secrets: there, PreviewLog: there, Quotas: there, Inspection: there, Trials: there}, err
 }
 
 // App implements cli.Releases.
@@ -121,6 +123,31 @@ func (c *cluster) Quota(ctx context.Context, namespace, name string) ([]byte, er
 	return c.send(ctx, http.MethodGet, c.base.JoinPath("api/v1/namespaces", url.PathEscape(namespace), "resourcequotas", url.PathEscape(name)), nil)
 }
 
+// Read implements cli.Inspection.
+func (c *cluster) Read(ctx context.Context, path string) ([]byte, error) {
+	return c.send(ctx, http.MethodGet, c.at(path), nil)
+}
+
+// Make implements cli.Trials.
+func (c *cluster) Make(ctx context.Context, path string, object []byte) error {
+	_, err := c.send(ctx, http.MethodPost, c.at(path), object)
+	return err
+}
+
+// Delete implements cli.Trials.
+func (c *cluster) Delete(ctx context.Context, path string) error {
+	_, err := c.send(ctx, http.MethodDelete, c.at(path), nil)
+	return err
+}
+
+// at is the address of a path with its query.
+func (c *cluster) at(path string) *url.URL {
+	path, query, _ := strings.Cut(path, "?")
+	address := c.base.JoinPath(path)
+	address.RawQuery = query
+	return address
+}
+
 func (c *cluster) object(namespace, resource, name string) *url.URL {
 	return c.base.JoinPath(ownAPI, url.PathEscape(namespace), resource, url.PathEscape(name))
 }
@@ -167,7 +194,7 @@ func (c *cluster) send(ctx context.Context, method string, address *url.URL, bod
 	defer response.Body.Close() //nolint:errcheck // because it is only read from
 	cause := errors.New("unexpected answer")
 	switch response.StatusCode {
-	case http.StatusOK, http.StatusCreated:
+	case http.StatusOK, http.StatusCreated, http.StatusAccepted:
 		data, err := io.ReadAll(io.LimitReader(response.Body, cli.MaxObjectBytes+1))
 		if err == nil && len(data) > cli.MaxObjectBytes {
 			err = fmt.Errorf("the answer has more than %d bytes", cli.MaxObjectBytes)

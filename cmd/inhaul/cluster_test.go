@@ -102,6 +102,39 @@ func TestClusterAsksForRollbacks(t *testing.T) {
 	}
 }
 
+func TestClusterIsInspectedAndTried(t *testing.T) {
+	t.Parallel()
+	var asked []string
+	kubeconfig := apiServer(t, func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		asked = append(asked, r.Method+" "+r.URL.RequestURI()+" "+string(body))
+		switch r.Method {
+		case http.MethodPost:
+			w.WriteHeader(http.StatusCreated)
+		case http.MethodDelete:
+			w.WriteHeader(http.StatusAccepted)
+		}
+		_, _ = w.Write([]byte("a log"))
+	})
+	cluster, err := connect(cli.Connection{Kubeconfig: kubeconfig, Context: "dev"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if data, err := cluster.Inspection.Read(t.Context(), "api/v1/namespaces?limit=25&continue=a%26b"); err != nil || string(data) != "a log" {
+		t.Errorf("got %s and %v, want the answer as it is", data, err)
+	}
+	if err := cluster.Trials.Make(t.Context(), "api/v1/namespaces", []byte(`{"x":1}`)); err != nil {
+		t.Error(err)
+	}
+	if err := cluster.Trials.Delete(t.Context(), "api/v1/namespaces/x"); err != nil {
+		t.Error(err)
+	}
+	want := "GET /api/v1/namespaces?limit=25&continue=a%26b \nPOST /api/v1/namespaces {\"x\":1}\nDELETE /api/v1/namespaces/x "
+	if got := strings.Join(asked, "\n"); got != want {
+		t.Errorf("asked\n%s\nwant\n%s", got, want)
+	}
+}
+
 func TestClusterAnswersThatAreNoObject(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {

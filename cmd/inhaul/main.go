@@ -1,7 +1,7 @@
 // Command inhaul is the developer's program: it writes, converts, checks and
 // compares descriptions of apps, and tells what was released. Of a cluster it
-// changes nothing itself but who the agent is on GitHub: it asks the agent for a
-// rollback.
+// changes nothing itself but who the agent is on GitHub, and makes a namespace to try
+// walls in, which it deletes: it asks the agent for a rollback.
 package main
 
 import (
