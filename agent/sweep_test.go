@@ -118,7 +118,8 @@ func lostClose(t *testing.T, w *world) map[string]string {
 		w.tell(t, r)
 	}
 	w.shut()
-	for w.wait(5 * time.Minute); w.died(); w.wait(5 * time.Minute) {
+	if w.wait(5 * time.Minute); w.died() {
+		w.wait(5 * time.Minute)
 	}
 	return digests
 }
