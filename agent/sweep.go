@@ -58,7 +58,8 @@ const (
 // Sweep says which previews of one repository end, though nobody asks for it, and why.
 // It is pure. The rules, first match wins:
 //
-//  1. one that is no preview now, is ending already, or was just made: left alone
+//  1. one that is no preview now, is ending already, or was just made: left alone. One
+//     that waits for room counts: it ends with its pull request or repository, not by time
 //  2. its pull request is closed, as GitHub says when it is asked for that one: Closed.
 //     That it is missing in the list is not enough, and what GitHub says of another
 //     repository that has its name today is not about it
@@ -70,7 +71,7 @@ const (
 func Sweep(policy PreviewPolicy, previews []Preview, open OpenList, now time.Time) []End {
 	var ends []End
 	for _, p := range previews {
-		if p.Phase != PreviewActive || now.Sub(p.CreatedAt) < youngPreview {
+		if !p.goesOn() || now.Sub(p.CreatedAt) < youngPreview {
 			continue
 		}
 		if e := p.over(policy, open, now); e.Reason != EndAsked {
@@ -78,6 +79,11 @@ func Sweep(policy PreviewPolicy, previews []Preview, open OpenList, now time.Tim
 		}
 	}
 	return ends
+}
+
+// goesOn reports whether p is there, or will be as soon as there is room.
+func (p Preview) goesOn() bool {
+	return p.Phase == PreviewActive || p.Waiting != nil && p.Phase != PreviewDestroying
 }
 
 // over is the end of p; without a reason if it goes on.
@@ -95,7 +101,7 @@ func (p Preview) over(policy PreviewPolicy, open OpenList, now time.Time) End {
 	switch pushed := later(p.LastPushAt, p.CreatedAt); {
 	case !open.GoneSince.IsZero() && now.Sub(open.GoneSince) >= gonePatience && !pushed.After(open.GoneSince):
 		e.Reason = EndGone
-	case kept:
+	case kept, p.Phase != PreviewActive:
 	case policy.TTL > 0 && now.Sub(p.CreatedAt) >= policy.TTL:
 		e.Reason = EndExpired
 	case policy.IdleTTL > 0 && now.Sub(pushed) >= policy.IdleTTL:

@@ -118,7 +118,7 @@ func (a *Agent) sweepAll() {
 	}
 	for _, app := range a.Apps.Apps() {
 		for _, p := range app.Previews {
-			if p.Phase == PreviewActive {
+			if p.goesOn() {
 				a.sweeps.remind(swept{app.Name, p.Repository})
 			}
 		}
@@ -145,7 +145,7 @@ func (a *Agent) sweep(ctx context.Context, s swept) error {
 	if app.PreviewPolicy != nil {
 		policy = *app.PreviewPolicy
 	}
-	previews := slices.DeleteFunc(slices.Clone(app.Previews), func(p Preview) bool { return p.Repository != s.repository || p.Phase != PreviewActive })
+	previews := slices.DeleteFunc(slices.Clone(app.Previews), func(p Preview) bool { return p.Repository != s.repository || !p.goesOn() })
 	open := a.openList(ctx, s, previews)
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -215,7 +215,7 @@ func (a *Agent) notePull(ctx context.Context, policy PreviewPolicy, p Preview, o
 		return nil
 	}
 	_, err := a.Previews.KeepPreview(ctx, p.Line, func(p *Preview) error {
-		if p.Phase == PreviewActive {
+		if p.goesOn() {
 			p.Labels, p.LookedAt = labels, open.At
 		}
 		return nil
