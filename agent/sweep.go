@@ -61,7 +61,8 @@ const (
 // Sweep says which previews of one repository end, though nobody asks for it, and why.
 // It is pure. The rules, first match wins:
 //
-//  1. one that is no preview now, is ending already, or was just made: left alone
+//  1. one that is no preview now, is ending already, or was just made: left alone. One
+//     that waits for room counts: it ends with its pull request or repository, not by time
 //  2. its pull request is closed, as GitHub says when it is asked for that one: Closed.
 //     That it is missing in the list is not enough, and what GitHub says of another
 //     repository that has its name today is not about it

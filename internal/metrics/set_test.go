@@ -231,3 +231,25 @@ func TestTheProcessTellsItsOwnSize(t *testing.T) {
 		}
 	}
 }
+
+// recorded are the records of previews.
+type recorded []agent.Preview
+
+func (r recorded) Preview(agent.Line) (agent.Preview, bool) { return agent.Preview{}, false }
+func (r recorded) Previews() []agent.Preview                { return r }
+
+func TestPreviewsThatShouldBeGone(t *testing.T) {
+	t.Parallel()
+	now := noon()
+	ending := func(since time.Duration) agent.Preview {
+		return agent.Preview{Phase: agent.PreviewDestroying, Destroys: []agent.Destroy{{At: now.Add(-since)}}}
+	}
+	s := New(Config{
+		Apps: &cluster{}, Releases: &cluster{}, Previews: recorded{{Phase: agent.PreviewActive}, ending(time.Minute), ending(3 * time.Minute), {Phase: agent.PreviewDestroyed}},
+		Now: func() time.Time { return now },
+	})
+	wantLines(t, written(t, s), "inhaul_preview_leaked 0")
+	defer s.Lead()()
+	s.Swept(2)
+	wantLines(t, written(t, s), "inhaul_preview_leaked 3", `inhaul_previews{phase="Active"} 1`, `inhaul_previews{phase="Destroying"} 2`, `inhaul_previews{phase="Destroyed"} 1`)
+}
