@@ -88,11 +88,13 @@ func Sweep(policy PreviewPolicy, previews []Preview, open OpenList, now time.Tim
 }
 
 // sweeps reports whether p is there, or waits to be.
-func (p Preview) sweeps() bool { return p.Phase == PreviewActive || p.Phase == PreviewWaiting }
+func (p Preview) sweeps() bool {
+	return p.Phase == PreviewActive || p.Waiting != nil && p.Phase != PreviewDestroying
+}
 
 // began is since when p is what it is.
 func (p Preview) began() time.Time {
-	if p.Phase == PreviewWaiting && p.Waiting != nil {
+	if p.Phase != PreviewActive && p.Waiting != nil {
 		return p.Waiting.Since
 	}
 	return p.CreatedAt

@@ -71,12 +71,9 @@ func TestWhatASweepEnds(t *testing.T) {
 		"closed, and ending already":     {change: func(p *Preview, _ *PreviewPolicy) { p.Phase = PreviewDestroying }, open: told(closed)},
 		"closed, and gone already":       {change: func(p *Preview, _ *PreviewPolicy) { p.Phase = PreviewDestroyed }, open: told(closed)},
 		"closed, and nothing came of it": {change: func(p *Preview, _ *PreviewPolicy) { p.Phase = "" }, open: told(closed)},
-		"waits, and is closed": {change: func(p *Preview, _ *PreviewPolicy) {
+		"made room, and is closed": {change: func(p *Preview, _ *PreviewPolicy) {
 			p.Phase, p.CreatedAt, p.Waiting = PreviewDestroyed, time.Time{}, &Parked{}
 		}, open: told(closed), want: EndClosed},
-		"waits for long": {change: func(p *Preview, _ *PreviewPolicy) {
-			p.Phase, p.CreatedAt, p.Waiting = PreviewDestroyed, time.Time{}, &Parked{}
-		}, open: told(open)},
 	} {
 		p, o := base, policy
 		if test.change != nil {
