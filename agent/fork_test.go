@@ -58,6 +58,60 @@ func TestForksHaveRulesOfTheirOwn(t *testing.T) {
 	}
 }
 
+func TestAForkStaysOne(t *testing.T) {
+	t.Parallel()
+	w := previewing(t)
+	w.app.PreviewPolicy.Forks = &ForkPolicy{Heads: []string{"fork/*"}}
+	a := New(Ports{Apps: w, Previews: w}, Config{Now: w.now})
+	r := Release{Line: Line{App: w.app.Name, Environment: "pr-7"}, Evidence: intent.Evidence{Claims: map[string]string{"head_ref": "fork/pr-7"}}}
+	for _, scheme := range []string{"github-oidc", requestScheme} {
+		r.Evidence.Scheme = scheme
+		if err := a.openPreview(t.Context(), r); err != nil {
+			t.Fatal(err)
+		}
+		r.Evidence.Claims = nil // who asks in the cluster has other ones
+	}
+	if !w.pr7().Fork {
+		t.Error("what somebody rolled back in the cluster is no fork's code any more")
+	}
+}
+
+func TestRulesAreAskedOfWhatWaited(t *testing.T) {
+	t.Parallel()
+	r := Release{
+		Line: Line{App: "storefront", Environment: "pr-7"}, Rule: "pull requests",
+		Source: intent.Source{RepositoryID: 1234, Ref: pullRequestRef(7)},
+	}
+	for name, test := range map[string]struct {
+		change func(*App)
+		fork   bool
+		scheme string
+		denied bool
+	}{
+		"as it was":                         {},
+		"the rule is gone":                  {change: func(a *App) { a.Rules = a.Rules[:2] }, denied: true},
+		"it is for another repository":      {change: func(a *App) { a.Rules[2].RepositoryID = 99 }, denied: true},
+		"it is for other refs":              {change: func(a *App) { a.Rules[2].Refs = []string{"refs/pull/8/merge"} }, denied: true},
+		"it is about production now":        {change: func(a *App) { a.Rules[2].Environments = []string{"production"} }, denied: true},
+		"it is for forks now":               {change: func(a *App) { a.Rules[2].Forks = true }, denied: true},
+		"a fork's, by a rule that was that": {fork: true, denied: true},
+		"asked for in the cluster":          {change: func(a *App) { a.Rules = a.Rules[:2] }, scheme: requestScheme},
+	} {
+		app := previewing(t).app
+		if test.change != nil {
+			test.change(&app)
+		}
+		policy, err := CompilePolicy(app)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Evidence.Scheme = test.scheme
+		if denied := policy.judgeRule(r, Environment{Name: "pr-7", PullRequest: 7}, test.fork); (denied != nil) != test.denied {
+			t.Errorf("%s: got %v, want a denial: %v", name, denied, test.denied)
+		}
+	}
+}
+
 func TestForksHaveLess(t *testing.T) {
 	t.Parallel()
 	p := PreviewPolicy{Quota: Quota{CPU: "4"}, TTL: time.Hour, IdleTTL: time.Hour, Max: 3}

@@ -181,6 +181,21 @@ func (p Policy) judgeApp(app *spec.App, environment Environment) *Denied {
 	return p.judgeDatabases(app, environment)
 }
 
+// judgeRule says whether the rule that let r in is there today, and would let in that
+// source; nil if it is. Who asked in the cluster was let in by none.
+func (p Policy) judgeRule(r Release, environment Environment, fork bool) *Denied {
+	if r.Evidence.Scheme == requestScheme {
+		return nil
+	}
+	holds := slices.ContainsFunc(p.rules, func(rule compiledRule) bool {
+		return rule.Name == r.Rule && rule.names(environment) && rule.RepositoryID == r.Source.RepositoryID && rule.Forks == fork && matches(rule.refs, r.Source.Ref)
+	})
+	if holds {
+		return nil
+	}
+	return &Denied{Rule: "policy: rule", Field: "rule", Got: r.Rule, Want: "a rule of that name that allows it today", By: r.Rule}
+}
+
 type step struct {
 	field     string
 	holds     bool

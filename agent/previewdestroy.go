@@ -57,7 +57,9 @@ func (a *Agent) openPreview(ctx context.Context, r Release) error {
 			p.Group, p.Owner = app.group(), ""
 		case PreviewActive:
 		}
-		p.Fork = fork
+		if r.Evidence.Scheme != requestScheme { // which names no branch: the class stays
+			p.Fork = fork
+		}
 		p.LastPushAt = later(p.LastPushAt, r.Source.EventAt)
 		return nil
 	})

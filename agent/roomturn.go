@@ -142,6 +142,9 @@ func (a *Agent) comeIn(ctx context.Context, policy Policy, app App, p Preview) e
 	}
 	environment, denied := policy.environment(intent.Predicate{Kind: intent.Deploy, Environment: p.Line.Environment})
 	if denied == nil {
+		denied = policy.judgeRule(r, environment, p.Fork)
+	}
+	if denied == nil {
 		denied = policy.judgeRelease(r, environment)
 	}
 	if denied != nil {

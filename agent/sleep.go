@@ -69,12 +69,18 @@ func (a *Agent) rest(ctx context.Context, line Line) error {
 		asleep, _ := Sleepy(p, *app.PreviewPolicy, r.Status.At(StepVerdict), a.now())
 		return asleep
 	}
-	if due(p) != p.AsleepAt.IsZero() && !p.Turning {
+	asked := func(p Preview) bool { // for one that is awake: it makes room for nobody soon
+		return p.WakeAsked.After(p.ActiveAt) && !p.WakeAsked.After(a.now().Add(intent.MaxClockSkew))
+	}
+	if due(p) != p.AsleepAt.IsZero() && !p.Turning && !asked(p) {
 		return nil
 	}
 	p, err := a.Previews.KeepPreview(ctx, line, func(p *Preview) error {
 		if asleep := due(*p); asleep == p.AsleepAt.IsZero() {
 			p.turn(asleep, a.now())
+		}
+		if asked(*p) {
+			p.ActiveAt = p.WakeAsked
 		}
 		return nil
 	})

@@ -29,6 +29,7 @@ func (a *Agent) end(ctx context.Context, line Line, e End) error {
 		case !e.stands(*p):
 		case p.Phase == PreviewActive:
 			ended = true
+			p.stopWaiting(a.now(), e.Reason.words()) // it was coming in again
 			p.takeAway(e.destroy(*p, releases, a.now()), releases)
 		case p.Waiting != nil && e.standsWaiting(*p):
 			ended = true

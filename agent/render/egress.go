@@ -32,15 +32,15 @@ const (
 func private4() []string {
 	return []string{
 		"0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12",
-		"192.0.0.0/24", "192.168.0.0/16", "198.18.0.0/15", "224.0.0.0/4", "240.0.0.0/4",
+		"192.0.0.0/24", "192.88.99.0/24", "192.168.0.0/16", "198.18.0.0/15", "224.0.0.0/4", "240.0.0.0/4",
 	}
 }
 
 // private6 are the IPv6 ranges that are not the internet, among them the metadata
-// services fd00:ec2::254 and fd00:ec2::23, and those of IPv4 by way of NAT64. IPv4 in
+// services fd00:ec2::254 and fd00:ec2::23, and those of IPv4 by way of NAT64, 6to4 and Teredo. IPv4 in
 // IPv6 (::ffff:0:0/96) is never sent, and the API server takes no such range.
 func private6() []string {
-	ranges := []string{"::/96", "64:ff9b:1::/48", "fc00::/7", "fe80::/10", "fec0::/10", "ff00::/8"}
+	ranges := []string{"::/96", "64:ff9b:1::/48", "100::/64", "2001::/32", "2002::/16", "fc00::/7", "fe80::/10", "fec0::/10", "ff00::/8"}
 	for _, text := range private4() {
 		prefix := netip.MustParsePrefix(text)
 		address, four := netip.MustParseAddr(nat64).As16(), prefix.Addr().As4()
