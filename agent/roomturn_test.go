@@ -358,3 +358,24 @@ func TestPushToWhatMadeRoom(t *testing.T) {
 		}
 	})
 }
+
+// TestWhatComesInEndsForGood: a preview that has a place again, and whose release could
+// not be made yet, is closed without an event.
+func TestWhatComesInEndsForGood(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := sweeps(t)
+		w.tell(t, pull(1, 0, 1))
+		w.mu.Lock()
+		p := w.previews[0]
+		p.Waiting = &Parked{Since: w.now(), Evicted: true, Release: w.releases[0].again()}
+		w.keepPreview(p)
+		w.onMake = func(Release) error { return errDown }
+		w.mu.Unlock()
+		w.shut()
+		w.wait(5 * time.Minute)
+		if p := w.pr7(); p.Phase != PreviewDestroyed || p.Waiting != nil || len(w.spaces) != 0 {
+			t.Errorf("got a preview that is %s and waits with %v, want it gone for good", p.Phase, p.Waiting)
+		}
+	})
+}
