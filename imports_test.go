@@ -125,7 +125,7 @@ func TestRoomsLinkNothingBehindTheirWalls(t *testing.T) {
 		{"cmd/inhaul-agent", "the agent needs no part of the Action", own("action"), nil},
 		{"cmd/inhaul-agent", "the agent links no build tooling", buildTools(), nil},
 		{"cmd/inhaul", "the developer's program links no build tooling", buildTools(), nil},
-		{"cmd/inhaul", "the developer's program knows what an app is, and of a cluster only asks, but for who the agent is on GitHub (docs/adr/0022): it is the agent that changes something", own("intent", "agent", "action", "internal", "api"), own("internal/github", "internal/oci")},
+		{"cmd/inhaul", "the developer's program knows what an app is, and of a cluster only asks, but for who the agent is on GitHub (docs/adr/0022) and the namespace of a probe, which it deletes: it is the agent that changes something", own("intent", "agent", "action", "internal", "api"), own("internal/github", "internal/oci")},
 		{"cli", "the commands know no Kubernetes", kubernetes(), nil},
 		{"cli", "the commands link no network client", network(), nil},
 		{"cli", "the commands know spec and receipt alone", own("intent", "agent", "action", "internal", "api", "cmd"), nil},

@@ -13,8 +13,8 @@ import (
 // pullRequest is the event that makes, changes and destroys previews.
 const pullRequest = "pull_request"
 
-// noPreview is the label that keeps a pull request without a preview.
-const noPreview = "no-preview"
+// noPreview is short for it.
+const noPreview = spec.NoPreviewLabel
 
 // branchRef is how a ref begins that is a branch.
 const branchRef = "refs/heads/"

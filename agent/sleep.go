@@ -15,6 +15,10 @@ import (
 // not wait for that.
 const wakePatience = 2 * time.Minute
 
+// restAgain is when a preview that is to be asleep by now, and is not, is looked at: an
+// alarm does not wait as a retry does.
+const restAgain = time.Minute
+
 // Sleepy says whether p is to be scaled to zero at now, where last is when its newest
 // release was done; if not, when it will be if nothing happens until then, the zero
 // time for never. The pull request's pushes, what woke it, and what asks for it count.
@@ -207,8 +211,8 @@ func (a *Agent) bedtime(line Line) time.Time {
 		return time.Time{}
 	}
 	asleep, next := Sleepy(p, *app.PreviewPolicy, r.Status.At(StepVerdict), a.now())
-	if asleep { // since it was looked at
-		return a.now()
+	if asleep { // since it was looked at, or it could not be recorded
+		return a.now().Add(restAgain)
 	}
 	return next
 }

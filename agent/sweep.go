@@ -45,9 +45,6 @@ type End struct {
 	ClosedAt time.Time // EndClosed: by GitHub's clock; EndUnwanted: when GitHub was asked
 }
 
-// noPreviewLabel keeps a pull request without a preview; the Action knows it too.
-const noPreviewLabel = "no-preview"
-
 const (
 	// youngPreview is how long a preview is left alone after it was made: GitHub's lists
 	// lag behind events by seconds.
@@ -80,7 +77,7 @@ func Sweep(policy PreviewPolicy, previews []Preview, open OpenList, now time.Tim
 		if !p.sweeps() || now.Sub(p.began()) < youngPreview {
 			continue
 		}
-		if e := p.over(policy, open, now); e.Reason != EndAsked {
+		if e := p.ends(policy, open, now); e.Reason != EndAsked {
 			ends = append(ends, e)
 		}
 	}
@@ -100,8 +97,8 @@ func (p Preview) began() time.Time {
 	return p.CreatedAt
 }
 
-// over is the end of p; without a reason if it goes on.
-func (p Preview) over(policy PreviewPolicy, open OpenList, now time.Time) End {
+// ends is the end of p; without a reason if it goes on.
+func (p Preview) ends(policy PreviewPolicy, open OpenList, now time.Time) End {
 	e := End{Preview: p}
 	labels := p.Labels
 	if pull, told := open.of(p); told {
@@ -110,7 +107,7 @@ func (p Preview) over(policy PreviewPolicy, open OpenList, now time.Time) End {
 			e.Reason, e.ClosedAt = EndClosed, pull.ClosedAt
 			return e
 		}
-		if slices.Contains(labels, noPreviewLabel) {
+		if slices.Contains(labels, spec.NoPreviewLabel) {
 			e.Reason, e.ClosedAt = EndUnwanted, open.At
 			return e
 		}

@@ -122,7 +122,7 @@ func (r EndReason) words() string {
 	case EndClosed:
 		return "the pull request is closed, as GitHub says; no event told so"
 	case EndUnwanted:
-		return "the pull request has the label " + noPreviewLabel + ", as GitHub says; no event told so"
+		return "the pull request has the label " + spec.NoPreviewLabel + ", as GitHub says; no event told so"
 	case EndGone:
 		return "its repository, its app or its namespace is gone"
 	case EndIdle:

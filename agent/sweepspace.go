@@ -68,13 +68,16 @@ func Orphans(spaces []PreviewSpace, records []Preview, busy func(PreviewSpace) b
 	return orphans
 }
 
+// over reports whether nothing of p should run, and nothing is on its way to be gone.
+func (p Preview) over() bool { return p.Phase == PreviewDestroyed || p.Phase == PreviewWaiting }
+
 // Leftovers are the records of previews that are said to be gone, and whose namespace is
 // there all the same, without another app of the group: it was made while the end was
 // being written. It is pure.
 func Leftovers(spaces []PreviewSpace, records []Preview, now time.Time) []Preview {
 	return slices.DeleteFunc(slices.Clone(records), func(p Preview) bool {
 		n := len(p.Destroys)
-		over := p.Phase == PreviewDestroyed && now.Sub(p.DestroyedAt) >= spacePatience
+		over := p.over() && !p.DestroyedAt.IsZero() && now.Sub(p.DestroyedAt) >= spacePatience
 		if !over || n > 0 && p.Destroys[n-1].Kept {
 			return true
 		}
@@ -195,7 +198,7 @@ func (a *Agent) busy(s PreviewSpace) bool {
 func (a *Agent) resume(ctx context.Context, p Preview) error {
 	a.log.Warn("a preview that has ended has a namespace: it ends again", "environment", p.Line.Environment, "name", p.Line.App, "namespace", p.Namespace)
 	_, err := a.Previews.KeepPreview(ctx, p.Line, func(now *Preview) error {
-		if now.Phase == PreviewDestroyed && now.DestroyedAt.Equal(p.DestroyedAt) && now.Namespace != "" {
+		if now.over() && now.DestroyedAt.Equal(p.DestroyedAt) && now.Namespace != "" {
 			now.Phase = PreviewDestroying
 		}
 		return nil
@@ -229,6 +232,7 @@ func (a *Agent) putUpRails(ctx context.Context, p Preview) error {
 	defer cancel()
 	if err := a.Rails.PutUpRails(railsCtx, p); err != nil && ctx.Err() == nil {
 		a.log.Warn("the guard rails of a preview cannot be put up", "environment", p.Line.Environment, "name", p.Line.App, "namespace", p.Namespace, "error", err)
+		a.memory.forgetRails(p.Namespace) // it is tried at the next look
 	}
 	return ctx.Err()
 }

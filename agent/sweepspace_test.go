@@ -45,12 +45,15 @@ func TestLeftoversOfAGroup(t *testing.T) {
 	t.Parallel()
 	now := lunch()
 	over := func(p *Preview) { p.Phase, p.DestroyedAt = PreviewDestroyed, now.Add(-time.Hour) }
+	waits := func(p *Preview) { p.Phase = PreviewWaiting }
 	for name, test := range map[string]struct {
 		records []Preview
 		want    int
 	}{
 		"alone in it":                       {[]Preview{member("web", "", "", over)}, 1},
 		"another one stays":                 {[]Preview{member("web", "", "", over), member("api", PreviewActive, "web")}, 0},
+		"it waits for room again":           {[]Preview{member("web", "", "", over, waits)}, 1},
+		"it waits for the first time":       {[]Preview{member("web", "", "", waits)}, 0},
 		"another one goes":                  {[]Preview{member("web", "", "", over), member("api", PreviewDestroying, "web")}, 0},
 		"another one has left":              {[]Preview{member("web", "", "", over), member("api", PreviewWaiting, "web")}, 1},
 		"it came into it, and is the last":  {[]Preview{member("api", "", "web", over)}, 1},
@@ -62,6 +65,20 @@ func TestLeftoversOfAGroup(t *testing.T) {
 			t.Errorf("%s: got %d, want %d", name, len(got), test.want)
 		}
 	}
+}
+
+func TestGuardRailsThatCannotBePutUpAreTriedAtTheNextLook(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := sweeps(t)
+		w.tell(t, pull(1, 0, 1))
+		w.sweeping.noRails = errDown
+		clear(w.sweeping.rails)
+		w.wait(9 * time.Minute) // which is within one interval of rails
+		if tries := w.sweeping.rails["storefront-pr-7"]; tries < 4 {
+			t.Errorf("got %d tries within 9 minutes, want one at each look until one does not fail", tries)
+		}
+	})
 }
 
 func TestNamespaceWithoutARecordGoes(t *testing.T) {

@@ -95,11 +95,18 @@ func (m *sweepMemory) turnOfRails(namespace string, now time.Time) bool {
 	if at, known := m.railsAt[namespace]; known && now.Sub(at) < railsInterval {
 		return false
 	}
-	if len(m.railsAt) >= maxPreviewRecords {
-		clear(m.railsAt)
+	if len(m.railsAt) >= maxPreviewRecords { // those of namespaces that are gone, mostly
+		maps.DeleteFunc(m.railsAt, func(_ string, at time.Time) bool { return now.Sub(at) >= railsInterval })
 	}
 	m.railsAt[namespace] = now
 	return true
+}
+
+// forgetRails notes that the guard rails of a namespace are yet to be put up.
+func (m *sweepMemory) forgetRails(namespace string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.railsAt, namespace)
 }
 
 // sweepInterval is between two looks at previews.

@@ -14,8 +14,9 @@ type sweeping struct {
 	pulls   map[int]PullRequest         // all that there are, by number
 	onPulls func(context.Context) error // instead of GitHub's answer
 	rails   map[string]int              // times that guard rails were put up, by namespace
-	swept   []int                       // orphans, by look
-	looks   int                         // at the list of open pull requests
+	noRails error
+	swept   []int // orphans, by look
+	looks   int   // at the list of open pull requests
 }
 
 // sweeps is a world with previews whose agent sweeps.
@@ -115,7 +116,7 @@ func (w *world) DeleteSpace(ctx context.Context, s PreviewSpace) error {
 }
 
 func (w *world) PutUpRails(ctx context.Context, p Preview) error {
-	return w.call(ctx, func() error { w.sweeping.rails[p.Namespace]++; return nil })
+	return w.call(ctx, func() error { w.sweeping.rails[p.Namespace]++; return w.sweeping.noRails })
 }
 
 func (w *world) Swept(orphans int) {

@@ -9,7 +9,6 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -53,21 +52,8 @@ type pullEvent struct {
 func newPreviewTeam(t *testing.T, name string, previews map[string]any) *previewTeam {
 	t.Helper()
 	pt := &previewTeam{team: newTeam(t, "", 0, 0), app: fmt.Sprintf("%s-%d", name, os.Getpid()%10_000), without: strings.FieldsFunc(os.Getenv("INHAUL_PREVIEWS_WITHOUT"), func(r rune) bool { return r == ',' })}
-	keys := t.TempDir()
-	if err := writeKeys(keys); err != nil {
-		t.Fatal(err)
-	}
-	private, err := os.ReadFile(filepath.Join(keys, "trusted.pem"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	public, err := os.ReadFile(filepath.Join(keys, "trusted.pub"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if pt.signer, err = intent.NewKeySigner(private); err != nil {
-		t.Fatal(err)
-	}
+	var public []byte
+	pt.signer, public = trustedSigner(t)
 	pt.repositoryID = int64(crc32.ChecksumIEEE([]byte(pt.app))) // apps of one test begin in the same second
 	if err := pt.lab(t.Context(), http.MethodPost, "runs", map[string]any{"repository": pt.repository(), "repositoryID": pt.repositoryID}, nil); err != nil {
 		t.Fatal(err)

@@ -102,21 +102,8 @@ func newTeam(t *testing.T, prefix string, apps, history int) *team {
 	transport := trusting(t, os.Getenv("LAB_CA_BUNDLE"))
 	tm.http = &http.Client{Transport: transport, Timeout: adminTimeout}
 	tm.registry = oci.New(oci.WithUserAgent("inhaul-e2e"), oci.WithTransport(transport))
-	keys := t.TempDir()
-	if err := writeKeys(keys); err != nil {
-		t.Fatal(err)
-	}
-	private, err := os.ReadFile(filepath.Join(keys, "trusted.pem"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	public, err := os.ReadFile(filepath.Join(keys, "trusted.pub"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if tm.signer, err = intent.NewKeySigner(private); err != nil {
-		t.Fatal(err)
-	}
+	var public []byte
+	tm.signer, public = trustedSigner(t)
 	if tm.user, err = tm.self(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -125,6 +112,26 @@ func newTeam(t *testing.T, prefix string, apps, history int) *team {
 		tm.addApp(t, fmt.Sprintf("%s-%d-%d", prefix, os.Getpid()%10_000, i+1), public, history)
 	}
 	return tm
+}
+
+// trustedSigner is a signer with a new key, and the public half in PEM.
+func trustedSigner(t *testing.T) (signer intent.Signer, public []byte) {
+	t.Helper()
+	keys := t.TempDir()
+	if err := writeKeys(keys); err != nil {
+		t.Fatal(err)
+	}
+	private, err := os.ReadFile(filepath.Join(keys, "trusted.pem"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if public, err = os.ReadFile(filepath.Join(keys, "trusted.pub")); err != nil {
+		t.Fatal(err)
+	}
+	if signer, err = intent.NewKeySigner(private); err != nil {
+		t.Fatal(err)
+	}
+	return signer, public
 }
 
 // addApp makes a repository at GitHub and the App that lets it deploy.

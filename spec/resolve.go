@@ -14,6 +14,9 @@ const previewEnvironment = "preview"
 
 var previewName = regexp.MustCompile(`^pr-[1-9][0-9]{0,9}$`)
 
+// NoPreviewLabel is the label that keeps a pull request without a preview.
+const NoPreviewLabel = "no-preview"
+
 // PreviewNumber is the pull request that environment is a preview of; false if it
 // is none.
 func PreviewNumber(environment string) (number int, is bool) {
