@@ -201,7 +201,7 @@ type DatabaseClass struct {
 	// +kubebuilder:validation:Pattern=`^[0-9]+(\.[0-9]+)?([KMGT]i?|k)?$`
 	Memory string `json:"memory,omitempty"`
 	// storage is the size of the volume that the data is on. Absent: it is on the node,
-	// and as short-lived as the pod, so the database is not put to sleep.
+	// and as short-lived as the pod. A database is never put to sleep.
 	// +optional
 	// +kubebuilder:validation:MaxLength=32
 	// +kubebuilder:validation:Pattern=`^[0-9]+(\.[0-9]+)?([KMGT]i?|k)?$`
